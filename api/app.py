@@ -1,0 +1,166 @@
+"""The composition root: the only place where things are wired together."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from flask import Flask
+from flask_smorest import Api
+
+from api.models.dialect import DIALECTS
+from api.routes import auth, documentation, observe, system, training
+from api.routes.http import StrictJson, TaskId, install_errors
+from api.routes.requests import install_requests
+from api.services.accounts import AccountService
+from api.services.container import Services
+from api.services.engines.base import Engine
+from api.services.engines.diffusion_pipe import DiffusionPipeEngine
+from api.services.executors.local import LocalExecutor
+from api.services.feed import Feed
+from api.services.gpus.desk import GpuDesk
+from api.services.gpus.monitor import GpuMonitor
+from api.services.gpus.nvml import NvmlSource
+from api.services.history import History
+from api.services.jobs import JobService
+from api.services.machine import MachineMonitor
+from api.services.store.database import Database
+from api.services.supervisor import Limits, Parts, Supervisor
+from api.services.workspaces import Workspaces
+from api.settings import BUNDLED_TRAINER, ROOT, Settings, environment
+from api.utils import faults
+from api.utils.paths import AllowedRoots
+from api.utils.streams import Streams
+from api.version import VERSION
+
+log = logging.getLogger(__name__)
+MAX_STREAMS = 128
+
+
+class DataDirectoryBusy(RuntimeError):
+    """Another service works on this data directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryLock:
+    """Held for as long as the service lives; the kernel drops it on any death."""
+
+    descriptor: int
+
+    @classmethod
+    def take(cls, data_dir: Path) -> DirectoryLock:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(data_dir / "service.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise DataDirectoryBusy(f"the data directory {data_dir} is in use by pid {holder}") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        return cls(descriptor)
+
+    def release(self) -> None:
+        os.close(self.descriptor)
+
+
+#: what every child finds in its environment unless the service's own says otherwise
+CHILD_DEFAULTS = {"NCCL_P2P_DISABLE": "1", "NCCL_IB_DISABLE": "1"}
+CHILD_FIXED = {"PYTHONUNBUFFERED": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
+def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    return {**CHILD_DEFAULTS, **environment(environ), **CHILD_FIXED}
+
+
+def build_engines(settings: Settings) -> dict[str, Engine]:
+    """One line an engine."""
+    roots = AllowedRoots((*settings.allowed_roots, settings.output_dir, settings.data_dir / "datasets"))
+    bundled = settings.diffusion_pipe_root == BUNDLED_TRAINER
+    engines: tuple[Engine, ...] = (
+        DiffusionPipeEngine(
+            root=settings.diffusion_pipe_root,
+            python=settings.diffusion_pipe_python,
+            launcher=settings.diffusion_pipe_launcher,
+            roots=roots,
+            bundled=ROOT if bundled else None,
+        ),
+    )
+    return {engine.name: engine for engine in engines}
+
+
+def build_services(settings: Settings, environ: Mapping[str, str]) -> Services:
+    """Everything of one service, not yet started."""
+    faults.arm(settings.fault or None)
+    workspaces = Workspaces(settings.data_dir, settings.config_dir, settings.log_dir, settings.output_dir)
+    workspaces.prepare()
+    for root in settings.allowed_roots:
+        if root == settings.data_dir / "workspace":
+            root.mkdir(exist_ok=True)
+    db = Database(settings.database_url)
+    db.prepare()
+    engines = build_engines(settings)
+    executor, feed = LocalExecutor(), Feed()
+    machine = MachineMonitor(settings.data_dir)
+    monitor = GpuMonitor(NvmlSource(environ.get("CUDA_VISIBLE_DEVICES")), also=(machine.turn,))
+    limits = Limits(settings.workers, settings.stop_grace, settings.stall_seconds)
+    parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ))
+    supervisor = Supervisor(parts, lambda: gpus.free())
+    gpus = GpuDesk(monitor, db, supervisor.own_pids)
+    jobs = JobService(db, engines, executor, supervisor, workspaces, feed, gpus, grace=settings.stop_grace)
+    return Services(
+        settings=settings, db=db, accounts=AccountService(db), jobs=jobs, history=History(db, workspaces), gpus=gpus,
+        machine=machine, engines=engines, supervisor=supervisor, feed=feed, streams=Streams(MAX_STREAMS),
+        closing=Event(), started_at=time.time(), version=VERSION,
+    )  # fmt: skip
+
+
+def start(services: Services) -> None:
+    """From here on trainings are followed and started."""
+    services.gpus.monitor.start()
+    services.jobs.finish_removals()
+    services.supervisor.start()
+
+
+def stop(services: Services) -> None:
+    """Running trainings go on without us."""
+    services.closing.set()
+    services.feed.notify()
+    services.supervisor.close()
+    services.gpus.monitor.stop()
+    services.db.close()
+
+
+def build_app(services: Services) -> Flask:
+    """The WSGI application over some services."""
+    app = Flask("trainyard", static_folder=None)
+    app.json = StrictJson(app)
+    app.url_map.converters["task"] = TaskId
+    app.url_map.strict_slashes = True
+    app.url_map.merge_slashes = False
+    app.config.update(
+        API_TITLE="Trainyard",
+        API_VERSION=VERSION,
+        OPENAPI_VERSION="3.1.0",
+        MAX_CONTENT_LENGTH=services.settings.max_upload_bytes,
+        MAX_FORM_MEMORY_SIZE=1_000_000,
+        MAX_FORM_PARTS=1000,
+        PROPAGATE_EXCEPTIONS=False,
+    )
+    app.extensions["trainyard"] = services
+    install_requests(app)
+    install_errors(app)
+    api = Api(app)
+    for blueprint in (training.blueprint, system.gpu_blueprint, system.system_blueprint, *auth.BLUEPRINTS):
+        api.register_blueprint(blueprint)
+    for plain in (observe.blueprint, documentation.blueprint):
+        app.register_blueprint(plain)
+    documentation.describe(app, api, DIALECTS)
+    return app

@@ -1,0 +1,98 @@
+"""`python run.py`: serve | user | token | workspace | doctor."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from api import admin, doctor
+from api.settings import SETTINGS, SettingError, Settings, add_flags, load
+from api.version import VERSION
+
+COMMANDS = ("serve", "user", "token", "workspace", "doctor")
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="run.py",
+        description="Trainyard runs, watches and keeps every training on a GPU box or in a small lab.",
+        epilog="Without a command it serves. Each setting is a flag, an environment variable, or a line of "
+        "trainyard.toml in the data directory; a flag wins over the environment, that over the file.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"Trainyard {VERSION}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve", help="serve the API and the console (the default)", allow_abbrev=False
+    )
+    add_flags(serve)
+    admin.add_commands(commands)
+    check = commands.add_parser("doctor", help="check the set-up and say what is missing", allow_abbrev=False)
+    add_flags(check)
+    return top
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status: 0 well, 1 not, 2 wrong usage."""
+    given = list(arguments)
+    if not given or (given[0] not in COMMANDS and given[0] not in ("-h", "--help", "--version")):
+        given.insert(0, "serve")
+    chosen = parser().parse_args(given)
+    names = {row.name for row in SETTINGS} | {"config"}
+    flags: dict[str, Any] = {k: v for k, v in vars(chosen).items() if k in names and v is not None}
+    try:
+        settings = load(flags, os.environ)
+    except SettingError as problem:
+        print(f"run.py: {problem}", file=sys.stderr)
+        return 1
+    if chosen.command == "serve":
+        return serve(settings)
+    if chosen.command == "doctor":
+        return doctor.run(settings)
+    return admin.run(chosen, settings)
+
+
+def serve(settings: Settings) -> int:
+    """Until SIGTERM or SIGINT; exit status 0 then."""
+    from api import app as composition
+    from api.logs import configure
+    from api.services.store.database import DamagedDatabase
+    from api.serving import ServeError
+    from api.web import build_server
+
+    configure(settings.log_format)
+    try:
+        lock = composition.DirectoryLock.take(settings.data_dir)
+    except (composition.DataDirectoryBusy, OSError) as problem:
+        print(f"run.py: {problem}", file=sys.stderr)
+        return 1
+    try:
+        services = composition.build_services(settings, os.environ)
+        server = build_server(composition.build_app(services), services)
+    except (DamagedDatabase, ServeError, OSError) as problem:
+        print(f"run.py: {problem}", file=sys.stderr)
+        return 1
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
+    composition.start(services)
+    thread = threading.Thread(target=server.run, name="server", daemon=True)
+    thread.start()
+    for address in server.addresses:
+        print(f"Serving on {address}", flush=True)
+    while not ending.wait(1.0):
+        if not thread.is_alive():
+            logging.getLogger(__name__).error("the server ended by itself")
+            return 1
+    services.closing.set()
+    services.feed.notify()
+    server.close(4.0)
+    composition.stop(services)
+    lock.release()
+    return 0

@@ -1,0 +1,67 @@
+"""Dialect: one public API's paths, words, ids, bodies and authentication, as a value."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from api.models.job import JobStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one document speaks. `prefixes` are URL prefixes; the longest one that fits a path decides.
+
+    `body(code, message, data)` is what a successful answer looks like, `error(code, message, data)` a failed one.
+    """
+
+    name: str
+    prefixes: tuple[str, ...]
+    words: Mapping[JobStatus, str]
+    new_id: Callable[[], str]
+    body: Callable[[int, str, Any], Any]
+    error: Callable[[int, str, Any], Any]
+    needs_token: bool = False  # its document asks for one; else the local operator is served without
+
+
+def envelope(code: int, message: str, data: Any) -> dict[str, Any]:
+    """What everything under /api/v1 answers."""
+    return {"code": code, "message": message, "data": data, "timestamp": int(time.time())}
+
+
+def task_id() -> str:
+    """`train_YYYYmmdd_HHMMSS_<8 hex>`, in UTC."""
+    return time.strftime("train_%Y%m%d_%H%M%S_", time.gmtime()) + secrets.token_hex(4)
+
+
+TRAINING_V1 = Dialect(
+    name="training_v1",
+    prefixes=("/api/v1",),
+    words={status: status.value for status in JobStatus},
+    new_id=task_id,
+    body=envelope,
+    error=envelope,
+)
+
+DIALECTS: tuple[Dialect, ...] = (TRAINING_V1,)
+
+
+def dialect_of(path: str) -> Dialect:
+    """The dialect whose longest prefix fits a path; what fits none is answered like training v1."""
+    fitting = [
+        (len(prefix), dialect)
+        for dialect in DIALECTS
+        for prefix in dialect.prefixes
+        if path == prefix or path.startswith(prefix + "/")
+    ]
+    return max(fitting, key=lambda pair: pair[0])[1] if fitting else TRAINING_V1
+
+
+#: words that paths use where an id could stand
+RESERVED_IDS = frozenset(
+    "active available clear details docs download events export import jobs list lists login logout logs me metrics "
+    "new openapi progress restart resume search start status stop stream summary task tasks".split()
+)

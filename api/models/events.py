@@ -1,0 +1,104 @@
+"""What an engine reads out of a trainer's output, line by line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from api.models.job import Phase
+
+
+class Level(IntEnum):
+    """Severity of a log line; a filter for one shows it and those above."""
+
+    DEBUG = 10
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+
+
+class LineType(StrEnum):
+    TRAIN = "train"
+    EVAL = "eval"
+    SYSTEM = "system"
+
+
+class Axis(StrEnum):
+    """What a metric's x is. A trainer's own value of an epoch has x = the epoch, from 1."""
+
+    STEP = "step"
+    EPOCH = "epoch"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One measured value. `step` None: the trainer gave none, the store counts for it. `value` None: NaN."""
+
+    name: str
+    value: float | None
+    step: int | None = None
+    epoch: int | None = None
+    axis: Axis = Axis.STEP
+    at: float | None = None  # Unix seconds, where the source says (TensorBoard); else when it was read
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What a line says about progress. None: it says nothing about that. Epochs count from 1."""
+
+    phase: Phase | None = None
+    epoch: int | None = None
+    total_epochs: int | None = None
+    step: int | None = None
+    total_steps: int | None = None
+    batch: int | None = None
+    total_batches: int | None = None
+    samples_per_second: float | None = None
+    time_per_step: float | None = None  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The trainer said that it saves something, to `path` where it says where."""
+
+    kind: str  # "state" | "weights"
+    name: str
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The engine's own proof that the training came to its end (exit code 0 alone is none)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A line that may explain a failure: the final line of a traceback, an error that a launcher prints.
+
+    `fatal`: the trainer cannot go on after it, so that silence from here on is a hang and not a long step.
+    """
+
+    line: str
+    fatal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Something a user should know, kept with the job (skipped files, a NaN loss); said once per text."""
+
+    text: str
+
+
+Event = Metric | Advance | Saved | Done | Fault | Warn
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One log line, understood."""
+
+    level: Level = Level.INFO
+    type: LineType = LineType.TRAIN
+    events: tuple[Event, ...] = ()
+
+
+PLAIN = Parsed()

@@ -1,0 +1,181 @@
+"""Progress: what the events of an attempt add up to. Pure; numbers are measured or None."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
+
+from api.models.events import Advance, Axis, Metric
+from api.models.job import JobStatus, Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The state of one attempt's training. Steps and epochs count from 1 and never go back."""
+
+    phase: Phase = Phase.QUEUED
+    epoch: int | None = None
+    total_epochs: int | None = None
+    step: int | None = None
+    total_steps: int | None = None
+    total_steps_estimated: bool = False
+    batch: int | None = None
+    total_batches: int | None = None
+    steps_per_epoch: int | None = None
+    epoch_start_step: int | None = None  # the last step of the epoch before
+    base_step: int | None = None  # the step that this attempt began after
+    loss: float | None = None
+    best_loss: float | None = None
+    learning_rate: float | None = None
+    grad_norm: float | None = None
+    epoch_loss: float | None = None
+    best_epoch: int | None = None
+    best_epoch_loss: float | None = None
+    samples_per_second: float | None = None
+    time_per_step: float | None = None  # seconds, the trainer's own last report
+    finished: bool = False  # the engine's proof was seen
+    faults: tuple[str, ...] = ()  # the last lines that may explain a failure
+    ending: str | None = None  # why the service itself ends it: stalled | timed_out
+    saving_since: float | None = None  # Unix seconds
+    last_save_seconds: float | None = None
+    updated_at: float | None = None  # Unix seconds
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        names = {f.name for f in fields(cls)}
+        known = {k: v for k, v in data.items() if k in names}
+        if "phase" in known:
+            known["phase"] = Phase(known["phase"])
+        known["faults"] = tuple(known.get("faults", ()))
+        return cls(**known)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {k: v for k, v in asdict(self).items() if v is not None and v is not False and v != ()}
+
+    def advance(self, event: Advance) -> Self:
+        """With what one line said. A step or an epoch lower than the known one changes nothing."""
+        changes: dict[str, Any] = {}
+        for name in (
+            "total_epochs",
+            "total_steps",
+            "batch",
+            "total_batches",
+            "samples_per_second",
+            "time_per_step",
+        ):
+            value = getattr(event, name)
+            if value is not None:
+                changes[name] = value
+        if event.phase is not None:
+            changes["phase"] = event.phase
+        if event.step is not None and event.step > (self.step or 0):
+            changes["step"] = event.step
+            if self.base_step is None:
+                changes["base_step"] = event.step - 1
+        after = replace(self, **changes) if changes else self
+        return after._enter_epoch(event.epoch) if event.epoch is not None else after._estimate()
+
+    def _enter_epoch(self, epoch: int) -> Self:
+        if epoch <= (self.epoch or 0):
+            return self._estimate()
+        changes: dict[str, Any] = {"epoch": epoch, "batch": None}
+        done = self.step or 0
+        if epoch == 2 and self.epoch in (None, 1) and self.base_step in (None, 0) and done:
+            changes["steps_per_epoch"] = done
+        elif self.epoch is not None and self.epoch_start_step is not None and epoch == self.epoch + 1:
+            changes["steps_per_epoch"] = self.steps_per_epoch or (done - self.epoch_start_step) or None
+        changes["epoch_start_step"] = done
+        return replace(self, **changes)._estimate()
+
+    def _estimate(self) -> Self:
+        """Steps in all from the first whole epoch, where the trainer does not say."""
+        if self.total_steps is None or self.total_steps_estimated:
+            if self.steps_per_epoch and self.total_epochs:
+                total = max(self.steps_per_epoch * self.total_epochs, self.step or 0)
+                return replace(self, total_steps=total, total_steps_estimated=True)
+        return self
+
+    def measure(self, metric: Metric) -> Self:
+        """With one measured value; what the summary does not show changes nothing."""
+        value = metric.value
+        if metric.name == "loss" and metric.axis is Axis.EPOCH:
+            changes: dict[str, Any] = {"epoch_loss": value}
+            if value is not None and (self.best_epoch_loss is None or value < self.best_epoch_loss):
+                changes |= {"best_epoch_loss": value, "best_epoch": metric.epoch}
+            return replace(self, **changes)
+        if metric.name == "loss":
+            best = (
+                self.best_loss
+                if value is None
+                else min(value, value if self.best_loss is None else self.best_loss)
+            )
+            return replace(self, loss=value, best_loss=best)
+        if metric.name == "lr":
+            return replace(self, learning_rate=value)
+        return replace(self, grad_norm=value) if metric.name == "grad_norm" else self
+
+    def current_epoch(self) -> int | None:
+        """The epoch it is in; 1 from the first step on where the trainer has not said otherwise."""
+        return self.epoch if self.epoch is not None else (1 if self.step else None)
+
+
+def shown(progress: Progress, status: JobStatus, started_at: float | None, ended_at: float | None, now: float) -> dict[
+    str, Any
+]:  # fmt: skip
+    """The `progress` group of training v1. `eta_seconds` only from this attempt's own speed."""
+    elapsed = (
+        None if started_at is None else max(0.0, (ended_at if ended_at is not None else now) - started_at)
+    )
+    overall = _share(progress.step, progress.total_steps, status)
+    eta = None
+    if status is JobStatus.RUNNING and progress.total_steps and progress.step and progress.time_per_step:
+        eta = max(0.0, (progress.total_steps - progress.step) * progress.time_per_step)
+    return {
+        "current_epoch": progress.current_epoch(),
+        "total_epochs": progress.total_epochs,
+        "current_step": progress.step,
+        "total_steps": progress.total_steps,
+        "total_steps_estimated": progress.total_steps_estimated,
+        "current_batch": _batch(progress),
+        "total_batches": progress.total_batches or progress.steps_per_epoch,
+        "epoch_progress": _epoch_share(progress, status),
+        "overall_progress": overall,
+        "eta_seconds": None if eta is None else round(eta, 1),
+        "eta_formatted": None if eta is None else duration(eta),
+        "training_time": None if elapsed is None else round(elapsed, 1),
+        "training_time_formatted": None if elapsed is None else duration(elapsed),
+    }
+
+
+def _batch(progress: Progress) -> int | None:
+    if progress.batch is not None:
+        return progress.batch
+    if progress.step is None or (progress.epoch_start_step is None and (progress.epoch or 1) > 1):
+        return None
+    return progress.step - (progress.epoch_start_step or 0)
+
+
+def _share(done: int | None, total: int | None, status: JobStatus) -> float | None:
+    if status is JobStatus.COMPLETED:
+        return 100.0
+    if done is None or not total:
+        return None
+    return min(99.99, round(100.0 * done / total, 2))
+
+
+def _epoch_share(progress: Progress, status: JobStatus) -> float | None:
+    if status is JobStatus.COMPLETED:
+        return 100.0
+    batch, total = _batch(progress), progress.total_batches or progress.steps_per_epoch
+    return None if batch is None or not total else min(100.0, round(100.0 * batch / total, 2))
+
+
+def duration(seconds: float) -> str:
+    """`1h 0m 0s`, `4m 5s`, `5s`: as the documents write it."""
+    whole = int(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    if hours:
+        return f"{hours}h {minutes}m {left}s"
+    return f"{minutes}m {left}s" if minutes else f"{left}s"

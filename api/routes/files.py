@@ -1,0 +1,59 @@
+"""A job's output: what is in it, and downloads that cannot leave it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flask import Response, request
+
+from api.models.job import Job
+from api.routes.http import iso, services
+from api.services.store import jobs as store
+from api.utils.downloads import file_response, open_beneath
+from api.utils.errors import NotFound
+
+MOST = 10_000  # files that one answer lists
+
+
+def _directory(job: Job, attempt: int | None) -> Path:
+    with services().db.read() as connection:
+        return Path(store.attempt(connection, job, attempt).output_dir)
+
+
+def artifact_list(job: Job, attempt: int | None) -> dict[str, Any]:
+    directory = _directory(job, attempt)
+    found: list[dict[str, Any]] = []
+    for path, info in _files(directory):
+        if len(found) == MOST:
+            return {"task_id": job.id, "directory": str(directory), "truncated": True, "artifacts": found}
+        found.append({"path": path, "size_bytes": info.st_size, "modified_at": iso(info.st_mtime)})
+    return {"task_id": job.id, "directory": str(directory), "truncated": False, "artifacts": found}
+
+
+def _files(directory: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Regular files below a directory, sorted by path; links are neither followed nor shown."""
+    for folder, subfolders, names in os.walk(directory):
+        subfolders.sort()
+        for name in sorted(names):
+            full = os.path.join(folder, name)
+            try:
+                info = os.lstat(full)
+            except FileNotFoundError:  # renamed by the trainer while we look
+                continue
+            if os.path.isfile(full) and not os.path.islink(full):
+                yield os.path.relpath(full, directory), info
+
+
+def send_artifact(job: Job, path: str, attempt: int | None) -> Response:
+    try:
+        file = open_beneath(_directory(job, attempt), path)
+    except OSError:
+        raise NotFound(f"job {job.id} has no file {path!r}") from None
+    size = os.fstat(file.fileno()).st_size
+    status, headers, body = file_response(
+        request.environ, file, size, request.headers.get("Range"), download_name=os.path.basename(path)
+    )
+    return Response(body, status=status, headers=headers, direct_passthrough=True)

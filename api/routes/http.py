@@ -1,0 +1,205 @@
+"""What every view shares: answers, errors in the caller's dialect, who asks, ids in paths."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from flask import Flask, Response, current_app, g, request
+from flask.json.provider import JSONProvider
+from marshmallow import Schema, fields
+from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.routing import BaseConverter
+
+from api.models.accounts import Actor
+from api.models.dialect import RESERVED_IDS, Dialect, dialect_of
+from api.services.container import Services
+from api.services.store.database import StorageFull
+from api.utils import errors
+
+log = logging.getLogger(__name__)
+
+#: domain error -> HTTP status; the most special type that fits decides
+STATUS: Mapping[type[errors.TrainyardError], int] = {
+    errors.Invalid: 422,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Forbidden: 403,
+    errors.Unauthenticated: 401,
+    errors.Insufficient: 507,
+    StorageFull: 507,
+    errors.TooMany: 429,
+    errors.Unavailable: 503,
+}
+
+
+class StrictJson(JSONProvider):
+    """JSON without NaN or Infinity, in or out."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        return json.dumps(obj, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        return json.loads(s, parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _refuse_constant(token: str) -> float:
+    raise ValueError(f"{token} is no JSON")
+
+
+def _finite(token: str) -> float:
+    number = float(token)
+    if not math.isfinite(number):
+        raise ValueError(f"{token} is too large for a number")
+    return number
+
+
+class TaskId(BaseConverter):
+    """An id in a path, and none of the words that stand for something else there."""
+
+    regex = r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}"
+
+    def to_python(self, value: str) -> str:
+        from werkzeug.routing import ValidationError
+
+        if value in RESERVED_IDS:
+            raise ValidationError
+        return value
+
+
+class Envelope(Schema):
+    """The envelope of everything under /api/v1."""
+
+    code = fields.Integer(required=True, metadata={"description": "equals the HTTP status"})
+    message = fields.String(required=True)
+    timestamp = fields.Integer(required=True, metadata={"description": "Unix seconds"})
+
+
+def enveloped(inner: type[Schema] | None, *, name: str | None = None) -> type[Schema]:
+    """The schema of an envelope around another."""
+    data = (
+        fields.Nested(inner, required=True)
+        if inner is not None
+        else fields.Raw(required=True, allow_none=True)
+    )
+    title = name or (
+        inner.__name__.removesuffix("Schema") + "Envelope" if inner is not None else "EmptyEnvelope"
+    )
+    return type(title, (Envelope,), {"data": data})
+
+
+def services() -> Services:
+    return cast(Services, current_app.extensions["trainyard"])
+
+
+def actor() -> Actor:
+    """Who makes this request; the gate has decided it before the body was read."""
+    who = g.get("actor")
+    if who is None:
+        raise errors.Unauthenticated("Authentication credentials were not provided.")
+    return cast(Actor, who)
+
+
+def answer(
+    data: Any, *, code: int = 200, message: str = "success", dialect: Dialect | None = None
+) -> Response:
+    """A successful answer in the dialect of the path."""
+    chosen = dialect or dialect_of(request.path)
+    return json_response(chosen.body(code, message, data), code)
+
+
+def json_response(body: Any, code: int) -> Response:
+    return Response(current_app.json.dumps(body) + "\n", status=code, mimetype="application/json")
+
+
+def refuse(code: int, message: str, data: Any = None, headers: Mapping[str, str] | None = None) -> Response:
+    """A failed answer in the dialect of the path."""
+    response = json_response(dialect_of(request.path).error(code, message, data), code)
+    response.headers.extend(dict(headers or {}))
+    return response
+
+
+def install_errors(app: Flask) -> None:
+    """One place maps errors to answers, for views and for what the router itself refuses."""
+    app.register_error_handler(errors.TrainyardError, _domain_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _domain_error(problem: errors.TrainyardError) -> Response:
+    code = next(STATUS[kind] for kind in type(problem).__mro__ if kind in STATUS)
+    headers = {}
+    if isinstance(problem, errors.Unavailable):
+        headers["Retry-After"] = str(problem.retry_after)
+    if code == 401:
+        headers["WWW-Authenticate"] = "Token"
+    return refuse(code, problem.message, problem.data, headers)
+
+
+def _http_error(problem: HTTPException) -> Response:
+    code = problem.code or 500
+    if problem.response is not None and code < 400:
+        return cast(Response, problem.response)
+    data = None
+    if code == 422:  # flask-smorest's validation; the fields are in `data.messages`
+        data = {"errors": list(_flatten(getattr(problem, "data", {}).get("messages", {})))}
+        message = (
+            "; ".join(f"{e['field']}: {e['message']}" for e in data["errors"]) or "the request is not valid"
+        )
+    else:
+        message = _sentence(problem)
+    headers = {}
+    methods = getattr(problem, "valid_methods", None)
+    if methods:
+        headers["Allow"] = ", ".join(sorted(methods))
+    return refuse(code, message, data, headers)
+
+
+def _sentence(problem: HTTPException) -> str:
+    if problem.code == 404:
+        return f"there is nothing at {request.path}"
+    if problem.code == 405:
+        return f"{request.method} is not possible at {request.path}"
+    if problem.code == 415:
+        return "the body must be JSON, with Content-Type: application/json"
+    if isinstance(problem, BadRequest) and request.is_json:
+        return "the body is not valid JSON"
+    return problem.description or problem.name
+
+
+def _flatten(messages: Any, path: str = "") -> list[dict[str, str]]:
+    """marshmallow's nested messages as `{field, message}` with dotted paths."""
+    if isinstance(messages, Mapping):
+        found: list[dict[str, str]] = []
+        for key, value in messages.items():
+            part = "" if key in ("json", "query", "_schema", "json_or_form", "form", "files") else str(key)
+            found += _flatten(value, f"{path}.{part}" if path and part else path or part)
+        return found
+    texts = messages if isinstance(messages, list) else [messages]
+    return [{"field": path or "body", "message": str(text)} for text in texts]
+
+
+def _unexpected(problem: Exception) -> Response:
+    log.exception("unexpected error at %s %s", request.method, request.path)
+    return refuse(
+        500, f"something went wrong here; the service's log has it under request {g.get('request_id')}"
+    )
+
+
+def iso(moment: float | None) -> str | None:
+    """ISO 8601 UTC with Z."""
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

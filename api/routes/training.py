@@ -1,0 +1,324 @@
+"""Training v1: /api/v1/training (contract 1)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import datetime
+from typing import Any
+
+from flask import Response
+from flask_smorest import Blueprint
+
+from api.models.dialect import TRAINING_V1
+from api.models.events import Axis, Level, LineType
+from api.models.job import Job, JobSpec, JobStatus, Resources
+from api.models.schemas import training as schemas
+from api.routes import render
+from api.routes.files import artifact_list, send_artifact
+from api.routes.http import actor, answer, enveloped, iso, services
+from api.routes.streams import all_events, job_events, log_stream
+from api.services.store import jobs as store
+from api.services.store.logs import SpanFilter
+from api.utils.errors import Invalid
+
+blueprint = Blueprint(
+    "training", __name__, url_prefix="/api/v1/training", description="Trainings of every dialect"
+)
+
+
+@blueprint.post("/start")
+@blueprint.arguments(schemas.StartSchema)
+@blueprint.response(201, enveloped(schemas.StartAnswerSchema))
+@blueprint.alt_response(409, schema=enveloped(None), description="the explicit GPU is busy")
+@blueprint.alt_response(507, schema=enveloped(None), description="fewer GPUs than asked exist")
+def start(body: dict[str, Any]) -> Response:
+    """Start a diffusion-pipe training."""
+    job = services().jobs.submit(actor(), _spec(body), TRAINING_V1, wait=body["wait"])
+    return answer(_started(job), code=201, message="training queued")
+
+
+def _spec(body: dict[str, Any]) -> JobSpec:
+    gpu = body.get("gpu_id", -1)
+    if gpu >= 0 and body["num_gpus"] > 1:
+        raise Invalid("num_gpus", "cannot be more than 1 together with an explicit gpu_id")
+    return JobSpec(
+        engine="diffusion_pipe",
+        name=body.get("description") or body["model_type"],
+        params={"model_type": body["model_type"], "config": body["config"]},
+        dataset=body["dataset"],
+        resources=Resources(gpus=body["num_gpus"], gpu_ids=(gpu,) if gpu >= 0 else ()),
+        priority=body["priority"],
+        description=body.get("description"),
+        tags=tuple(body["tags"]),
+        env=body["env"],
+    )
+
+
+def _started(job: Job) -> dict[str, Any]:
+    return render.started(job, services().gpus.view(), _position(job), [])
+
+
+def _position(job: Job) -> int | None:
+    with services().db.read() as connection:
+        return store.queue_position(connection, job)
+
+
+@blueprint.post("/stop/<task:task_id>")
+@blueprint.arguments(schemas.StopSchema, location="json_or_empty")
+@blueprint.arguments(schemas.WaitQuery, location="query")
+@blueprint.response(200, enveloped(schemas.StopAnswerSchema))
+@blueprint.alt_response(409, schema=enveloped(None), description="it has already ended")
+def stop(body: dict[str, Any], query: dict[str, Any], task_id: str) -> Response:
+    """Stop: ask it to save and quit, or, with `force`, end it now."""
+    result = services().jobs.stop(actor(), task_id, force=body["force"], wait=query["wait"])
+    job, last = result.job, result.last_checkpoint
+    end = job.ended_at if job.ended_at is not None else datetime.now().timestamp()
+    return answer(
+        {
+            "task_id": job.id,
+            "status": job.status,
+            "stop_requested_at": iso(job.stop_requested_at),
+            "stopped_at": iso(job.ended_at),
+            "checkpoint_saved": result.checkpoint_saved,
+            "last_checkpoint": last.name if last else None,
+            "training_time": None if job.started_at is None else round(max(0.0, end - job.started_at), 1),
+            "grace_seconds": result.grace_seconds,
+        },
+        message="stopped" if job.status.is_terminal else "stopping",
+    )
+
+
+@blueprint.get("/list")
+@blueprint.arguments(schemas.ListQuery, location="query")
+@blueprint.response(200, enveloped(schemas.ListAnswerSchema))
+def list_tasks(query: dict[str, Any]) -> Response:
+    """List jobs of every dialect, newest first."""
+    wanted = store.JobFilter(
+        status=JobStatus(query["status"]) if "status" in query else None,
+        **{name: query.get(name) for name in ("gpu_id", "engine", "dialect", "tag", "q")},
+    )
+    limit, offset = query["limit"], query["offset"]
+    found, total = services().jobs.page(actor(), wanted, limit=limit, offset=offset)
+    gpus = services().gpus.view()
+    more = offset + len(found) < total
+    return answer(
+        {
+            "tasks": [render.list_item(job, gpus) for job in found],
+            "pagination": {"total": total, "limit": limit, "offset": offset, "has_more": more},
+        }
+    )
+
+
+@blueprint.get("/events")
+def events() -> Response:
+    """Status and progress of all jobs, as they change (SSE); does not end."""
+    return all_events(actor())
+
+
+@blueprint.get("/<task:task_id>")
+@blueprint.response(200, enveloped(schemas.DetailSchema))
+def get(task_id: str) -> Response:
+    """One job of any dialect."""
+    job, history = _job(task_id), services().history
+    with services().db.read() as connection:
+        usage = store.extras(connection, job.seq).usage
+    series = {
+        "epoch": history.line(job, "loss", Axis.EPOCH, limit=1000, newest=True),
+        "step": history.line(job, "loss", Axis.STEP, limit=100, newest=True),
+    }
+    return answer(
+        render.detail(
+            job,
+            services().gpus.view(),
+            history.attempts(job),
+            _checkpoints(job),
+            usage,
+            series,
+            history.log_path(job),
+            _position(job),
+        )  # fmt: skip
+    )
+
+
+def _job(task_id: str) -> Job:
+    return services().jobs.get(actor(), task_id)
+
+
+@blueprint.get("/<task:task_id>/progress")
+@blueprint.response(200, enveloped(schemas.ProgressAnswerSchema))
+def progress(task_id: str) -> Response:
+    """How far it is."""
+    return answer(render.progress_answer(_job(task_id)))
+
+
+@blueprint.get("/<task:task_id>/metrics")
+@blueprint.arguments(schemas.MetricsQuery, location="query")
+@blueprint.response(200, enveloped(schemas.MetricsAnswerSchema))
+def metrics(query: dict[str, Any], task_id: str) -> Response:
+    """A metric's history: the whole line thinned to `limit` points that keep its shape, or the newest ones."""
+    job, axis = _job(task_id), Axis(query["type"])
+    line = services().history.line(
+        job, query["metric"], axis, limit=query["limit"], since=query.get("since_step"),
+        newest=query["window"] == "last", attempt=query.get("attempt"),
+    )  # fmt: skip
+    rows = render.points(line, axis)
+    if query["format"] == "csv":
+        return _csv(rows, f"{job.id}_{axis}.csv")
+    return answer(
+        {
+            "task_id": job.id,
+            "metric": query["metric"],
+            "type": axis,
+            "total_points": line.total_points,
+            "downsampled": line.downsampled,
+            "data": rows,
+        }
+    )
+
+
+def _csv(rows: list[dict[str, Any]], name: str) -> Response:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["epoch", "step", "value", "timestamp"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    response = Response(text.getvalue(), mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@blueprint.get("/<task:task_id>/metrics/names")
+@blueprint.arguments(schemas.AttemptQuery, location="query")
+@blueprint.response(200, enveloped(schemas.NamesAnswerSchema))
+def metric_names(query: dict[str, Any], task_id: str) -> Response:
+    """What was recorded."""
+    job = _job(task_id)
+    rows = services().history.names(job, query.get("attempt"))
+    return answer(
+        {"task_id": job.id, "metrics": [{**row, "updated_at": iso(row["updated_at"])} for row in rows]}
+    )  # type: ignore[arg-type]
+
+
+def _span_filter(query: dict[str, Any], since: datetime | None, until: datetime | None = None) -> SpanFilter:
+    return SpanFilter(
+        level=Level[query["level"]] if "level" in query else None,
+        type=None if query["type"] == "all" else LineType(query["type"]),
+        since=since.timestamp() if since else None,
+        until=until.timestamp() if until else None,
+    )
+
+
+@blueprint.get("/<task:task_id>/logs")
+@blueprint.arguments(schemas.LogsQuery, location="query")
+@blueprint.response(200, enveloped(schemas.LogsAnswerSchema))
+def logs(query: dict[str, Any], task_id: str) -> Response:
+    """The last lines, or those after a byte cursor."""
+    job, history = _job(task_id), services().history
+    wanted = _span_filter(query, query.get("since"))
+    if "offset" in query:
+        page = history.page(job, wanted, offset=query["offset"], limit=query["limit"])
+    else:
+        page = history.tail(job, wanted, query["tail"])
+    return answer(
+        {
+            "task_id": job.id,
+            "log_file": history.log_path(job),
+            "total_lines": page.total_lines,
+            "next_cursor": page.next_cursor,
+            "logs": [render.log_line(line) for line in page.lines],
+        }
+    )
+
+
+@blueprint.get("/<task:task_id>/logs/search")
+@blueprint.arguments(schemas.SearchQuery, location="query")
+@blueprint.response(200, enveloped(schemas.SearchAnswerSchema))
+def search(query: dict[str, Any], task_id: str) -> Response:
+    """Lines that contain a keyword (letter case aside), or match a regular expression."""
+    job = _job(task_id)
+    wanted = _span_filter(query, query.get("start_time"), query.get("end_time"))
+    found = services().history.search(
+        job, wanted, query["keyword"], is_regex=query["regex"], limit=query["limit"]
+    )
+    results = [{**render.log_line(match.line), "matched_text": match.matched} for match in found.matches]
+    return answer(
+        {
+            "task_id": job.id,
+            "query": query["keyword"],
+            "total_matches": found.total,
+            "complete": found.complete,
+            "results": results,
+        }
+    )
+
+
+@blueprint.get("/<task:task_id>/logs/stream")
+@blueprint.arguments(schemas.LogFilterQuery, location="query")
+def stream_logs(query: dict[str, Any], task_id: str) -> Response:
+    """The log as it comes (SSE), from the last 50 lines or `Last-Event-ID` on."""
+    return log_stream(_job(task_id), _span_filter(query, None))
+
+
+@blueprint.get("/<task:task_id>/events")
+def stream_events(task_id: str) -> Response:
+    """Status, progress, metric and log events of one job (SSE), until it has ended."""
+    return job_events(_job(task_id))
+
+
+@blueprint.get("/<task:task_id>/checkpoints")
+@blueprint.response(200, enveloped(schemas.CheckpointsAnswerSchema))
+def checkpoints(task_id: str) -> Response:
+    """What it saved: `state` can be resumed from, `weights` are the product."""
+    job = _job(task_id)
+    return answer({"task_id": job.id, "checkpoints": _checkpoints(job)})
+
+
+def _checkpoints(job: Job) -> list[dict[str, Any]]:
+    saved = services().jobs.checkpoints(job)
+    losses = services().history.values_at(job, "loss", [c.step for c in saved if c.step is not None])
+    return [render.checkpoint(c, losses.get(c.step) if c.step is not None else None) for c in saved]
+
+
+@blueprint.get("/<task:task_id>/artifacts")
+@blueprint.arguments(schemas.AttemptQuery, location="query")
+@blueprint.response(200, enveloped(schemas.ArtifactsAnswerSchema))
+def artifacts(query: dict[str, Any], task_id: str) -> Response:
+    """The files of its output directory."""
+    return answer(artifact_list(_job(task_id), query.get("attempt")))
+
+
+@blueprint.get("/<task:task_id>/artifacts/<path:path>")
+@blueprint.arguments(schemas.AttemptQuery, location="query")
+def artifact(query: dict[str, Any], task_id: str, path: str) -> Response:
+    """Download one file; `Range` is honoured."""
+    return send_artifact(_job(task_id), path, query.get("attempt"))
+
+
+@blueprint.post("/resume/<task:task_id>")
+@blueprint.arguments(schemas.ResumeSchema, location="json_or_empty")
+@blueprint.response(200, enveloped(schemas.StartAnswerSchema))
+@blueprint.alt_response(
+    409, schema=enveloped(None), description="it has not ended, or there is nothing to resume"
+)
+def resume(body: dict[str, Any], task_id: str) -> Response:
+    """Go on from its newest checkpoint, or from the one named."""
+    job = services().jobs.resume(actor(), task_id, body.get("checkpoint"))
+    return answer(_started(job), message="training queued")
+
+
+@blueprint.post("/restart/<task:task_id>")
+@blueprint.response(200, enveloped(schemas.StartAnswerSchema))
+@blueprint.alt_response(409, schema=enveloped(None), description="it has not ended")
+def restart(task_id: str) -> Response:
+    """The same request again, from nothing."""
+    return answer(_started(services().jobs.restart(actor(), task_id)), message="training queued")
+
+
+@blueprint.delete("/<task:task_id>")
+@blueprint.arguments(schemas.DeleteQuery, location="query")
+@blueprint.response(200, enveloped(None))
+@blueprint.alt_response(409, schema=enveloped(None), description="it runs; stop it first")
+def delete(query: dict[str, Any], task_id: str) -> Response:
+    """Remove a job; with `?files=true` its output too."""
+    services().jobs.delete(actor(), task_id, files=query["files"])
+    return answer({"task_id": task_id}, message="deleted")

@@ -1,0 +1,39 @@
+"""What the routes work with: the use cases, wired together by api.app and by nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Event
+
+from api.services.accounts import AccountService
+from api.services.engines.base import Engine
+from api.services.feed import Feed
+from api.services.gpus.desk import GpuDesk
+from api.services.history import History
+from api.services.jobs import JobService
+from api.services.machine import MachineMonitor
+from api.services.store.database import Database
+from api.services.supervisor import Supervisor
+from api.settings import Settings
+from api.utils.streams import Streams
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One running service."""
+
+    settings: Settings
+    db: Database
+    accounts: AccountService
+    jobs: JobService
+    history: History
+    gpus: GpuDesk
+    machine: MachineMonitor
+    engines: Mapping[str, Engine]
+    supervisor: Supervisor
+    feed: Feed
+    streams: Streams
+    closing: Event  # set when the service ends: open streams end then
+    started_at: float
+    version: str

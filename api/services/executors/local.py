@@ -1,0 +1,319 @@
+"""Runs attempts on this machine, each under a keeper (api/utils/training_wrapper.py) that outlives the service.
+
+Everything known about an attempt lies in its control directory, so a restarted service knows as much as the one
+that started it. A handle is the path of that directory.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import struct
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from api.models.job import Command, Resources
+from api.models.workspace import Workspace
+from api.services.executors.base import LaunchError, Observation, RunState, Usage
+from api.utils import training_wrapper as keeper
+from api.utils.faults import fault
+
+#: the interpreter itself: no shim of a version manager, no virtual environment to be rebuilt under a running job
+PYTHON: str = getattr(sys, "_base_executable", None) or sys.executable
+Record = dict[str, Any]
+
+
+class LocalExecutor:
+    """`linger`: seconds that processes which outlive their trainer get between SIGTERM and SIGKILL."""
+
+    name = "local"
+
+    def __init__(self, *, linger: float = 10.0, python: str = PYTHON) -> None:
+        self._linger = linger
+        self._python = python
+        self._mutex = threading.Lock()
+        self._keepers: dict[int, str] = {}  # our children, to be reaped: pid -> handle
+        self._broken: dict[str, str] = {}  # handle -> how its keeper ended before it recorded anything
+        self._cores: dict[str, list[int]] = {}  # handle -> the cores it is held to
+        self._told: dict[str, set[tuple[int, int]]] = {}  # handle -> orphans that got their SIGTERM
+
+    def handle(self, workspace: Workspace) -> str:
+        return os.path.abspath(workspace.control)
+
+    def launch(self, command: Command, workspace: Workspace, resources: Resources) -> None:
+        handle = self.handle(workspace)
+        fault("launch.before_lock")
+        try:
+            _make(handle)
+            lock = _claim(handle)
+            if lock is None:
+                return
+            try:
+                self._launch(lock, command, workspace, resources)
+            finally:
+                os.close(lock)  # the keeper has its own
+        except OSError as error:
+            raise LaunchError(f"{error.strerror}: {error.filename or handle}") from error
+
+    def _launch(self, lock: int, command: Command, workspace: Workspace, resources: Resources) -> None:
+        handle = self.handle(workspace)
+        if _read(handle, keeper.EXIT) or _read(handle, keeper.PID):
+            return  # it ran, once is enough
+        for name in (keeper.PID, keeper.EXIT, keeper.STOP):
+            keeper.reserve(handle, name)
+        description = self._description(command, workspace, resources)
+        keeper.put(handle, keeper.LAUNCH, description, durable=False)  # after a power cut it is written anew
+        fault("launch.after_lock")
+        with self._mutex:
+            self._broken.pop(handle, None)
+            self._keepers[self._spawn(handle, lock)] = handle
+        fault("launch.after_spawn")
+
+    def _description(self, command: Command, workspace: Workspace, resources: Resources) -> Record:
+        return {
+            "argv": list(command.argv),
+            "env": dict(command.env),
+            "cwd": command.cwd,
+            "log": os.path.abspath(workspace.log),
+            "linger": self._linger,
+            "memory_limit": resources.memory,
+            "affinity": self._pick_cores(self.handle(workspace), resources.cpus),
+        }
+
+    def _pick_cores(self, handle: str, wanted: int | None) -> list[int] | None:
+        """The cores that the fewest of our attempts are held to."""
+        allowed = os.sched_getaffinity(0)
+        if not wanted or wanted >= len(allowed):
+            return None
+        with self._mutex:
+            users = Counter(core for cores in self._cores.values() for core in cores)
+            self._cores[handle] = sorted(allowed, key=lambda core: (users[core], core))[:wanted]
+            return self._cores[handle]
+
+    def _spawn(self, handle: str, lock: int) -> int:
+        """posix_spawn and not Popen: nothing of ours runs between fork and exec, which threads would endanger."""
+        null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+        lock_too = (os.POSIX_SPAWN_DUP2, lock, lock)  # onto itself: inheritable, and in the child alone
+        return os.posix_spawn(
+            self._python,
+            [self._python, "-I", "-S", os.path.abspath(keeper.__file__), handle, str(lock)],
+            {},
+            file_actions=[*null, lock_too],
+            setsid=True,
+            setsigmask=(),
+        )
+
+    def poll(self, handle: str) -> Observation:
+        self._reap()
+        seen = self._look(handle)
+        if seen.state is not RunState.RUNNING and seen.state is not RunState.EXITED and _held(handle):
+            return self._look(handle)  # a launch overtook us
+        self._account(handle, seen.state)
+        if seen.state is RunState.ORPHAN:
+            self._press(handle)
+        if seen.state is RunState.ABSENT and handle in self._broken:
+            return Observation(RunState.EXITED, error=self._broken[handle])
+        return seen
+
+    def _look(self, handle: str) -> Observation:
+        held = _held(handle)  # first: a keeper writes its verdict before it lets go
+        started = _read(handle, keeper.PID)
+        if held:
+            return _observed(RunState.RUNNING, started)
+        verdict = _read(handle, keeper.EXIT)
+        if verdict:
+            return _ended(verdict, started)
+        if not started:
+            return Observation(RunState.ABSENT)
+        return _observed(RunState.ORPHAN if _survivors(started) else RunState.VANISHED, started)
+
+    def _account(self, handle: str, state: RunState) -> None:
+        """Keeps track of who is held to which cores, also of what an earlier service launched."""
+        with self._mutex:
+            if state not in (RunState.RUNNING, RunState.ORPHAN):
+                self._cores.pop(handle, None)
+            elif handle not in self._cores:
+                self._cores[handle] = (_read(handle, keeper.LAUNCH) or {}).get("affinity") or []
+
+    def _reap(self) -> None:
+        """Keepers are our children while we live: collects the ended ones, and what a broken one left unsaid."""
+        with self._mutex:
+            for pid, handle in list(self._keepers.items()):
+                try:
+                    ended, status = os.waitpid(pid, os.WNOHANG)
+                except ChildProcessError:
+                    ended, status = pid, 0
+                if ended:
+                    del self._keepers[pid]
+                    code = os.waitstatus_to_exitcode(status)
+                    if code > 0:
+                        self._broken[handle] = f"the keeper ended with code {code} and left no record"
+
+    def stop(self, handle: str, grace: float) -> None:
+        state = self.poll(handle).state
+        if state in (RunState.EXITED, RunState.VANISHED):
+            return
+        with self._mutex:
+            _intend(handle, grace)
+        if state is RunState.ORPHAN:
+            self._press(handle)
+
+    def _press(self, handle: str) -> None:
+        """Does for an orphan what its keeper would have done, a step at each call."""
+        intent, started = _read(handle, keeper.STOP), _read(handle, keeper.PID)
+        if not intent or not started:
+            return
+        overdue = keeper.clock() >= intent.get("clock", 0) + intent.get("grace", self._linger)
+        told = self._told.setdefault(handle, set())
+        for each in _survivors(started):
+            if overdue:
+                keeper.send(each, signal.SIGKILL)
+            elif (each.pid, each.starttime) not in told:
+                told.add((each.pid, each.starttime))
+                keeper.send(each, signal.SIGTERM)
+                keeper.send(each, signal.SIGCONT)
+
+    def usage(self, handle: str) -> Usage | None:
+        started = _read(handle, keeper.PID)
+        if not started:
+            return None
+        tree = keeper.descendants(started["keeper"]) if _held(handle) else _survivors(started)
+        tree = [each for each in tree if not each.zombie]
+        if not tree:
+            return None
+        return Usage(
+            cpu_seconds=sum(each.cpu_seconds for each in tree),
+            rss_bytes=sum(keeper.resident(each.pid) for each in tree),
+            pids=tuple(each.pid for each in tree),
+        )
+
+    def forget(self, handle: str) -> None:
+        if _held(handle):
+            raise RuntimeError(f"an attempt that runs cannot be forgotten: {handle}")
+        self._broken.pop(handle, None)
+        self._told.pop(handle, None)
+        shutil.rmtree(handle, ignore_errors=True)
+
+
+def _observed(state: RunState, started: Record | None) -> Observation:
+    if not started:
+        return Observation(state)
+    return Observation(state, pid=started["pid"], started_at=started["started_at"])
+
+
+def _ended(verdict: Record, started: Record | None) -> Observation:
+    nothing_ran = verdict["why"] if verdict["code"] is None else None
+    return Observation(
+        RunState.EXITED,
+        pid=started["pid"] if started else None,
+        exit_code=verdict["code"],
+        started_at=verdict["started_at"],
+        ended_at=verdict["ended_at"],
+        error=verdict["error"] or nothing_ran,
+        oom_killed=verdict["oom_killed"],
+        peak_rss_bytes=verdict["peak_rss_bytes"],
+    )
+
+
+# The lock is an open-file-description lock. Like flock it belongs to the open file, so it passes to the keeper with
+# the descriptor and the kernel drops it when the last holder dies. Unlike flock it can be *asked about* without being
+# taken: a poll that tried flock would hold it for a moment, and a launch in that moment would believe itself late.
+
+
+def _flock(handle: int, command: int) -> int:
+    answer = fcntl.fcntl(handle, command, struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    return int(struct.unpack("hhqqi0q", answer)[0])
+
+
+def _claim(control: str) -> int | None:
+    """The descriptor that holds the lock, or None if somebody else does."""
+    lock = os.open(f"{control}/{keeper.LOCK}", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _flock(lock, fcntl.F_OFD_SETLK)
+    except OSError as error:
+        os.close(lock)
+        if isinstance(error, BlockingIOError | PermissionError):  # POSIX allows EAGAIN and EACCES
+            return None
+        raise
+    return lock
+
+
+def _held(control: str) -> bool:
+    try:
+        lock = os.open(f"{control}/{keeper.LOCK}", os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return _flock(lock, fcntl.F_OFD_GETLK) != fcntl.F_UNLCK
+    finally:
+        os.close(lock)
+
+
+def _make(control: str) -> None:
+    Path(control).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.mkdir(control, 0o700)
+    except FileExistsError:
+        return
+    keeper.sync_directory(os.path.dirname(control))
+
+
+def _read(control: str, name: str) -> Record | None:
+    try:
+        record: Record = json.loads(Path(control, name).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return record
+
+
+def _intend(control: str, grace: float) -> None:
+    """Leaves the wish to end where the keeper looks, unless one as urgent is there. Works on a full disk too."""
+    known = _read(control, keeper.STOP)
+    if known and known.get("grace", grace) <= grace:
+        return
+    _make(control)
+    record = {"v": keeper.VERSION, "grace": grace, "at": time.time(), "clock": keeper.clock()}
+    try:
+        keeper.put(control, keeper.STOP, record, durable=False)
+    except OSError:  # no room for a second file: over the first
+        with open(f"{control}/{keeper.STOP}", "r+b", buffering=0) as file:
+            file.write(json.dumps(record).encode().ljust(keeper.ROOM))
+
+
+def _survivors(started: Record) -> list[keeper.Process]:
+    """What lives of an attempt whose keeper is gone: the trainer, its session, all below them, and whoever writes
+    to the attempt's log. A number alone proves nothing: boot, start time, or the log's inode must agree."""
+    if started["boot_id"] != keeper.boot_id():
+        return []
+    alive = {each.pid: each for each in keeper.processes() if not each.zombie and each.pid != os.getpid()}
+    trainer = alive.get(started["pid"])
+    known = trainer is not None and trainer.starttime == started["starttime"]
+    ours = {
+        pid
+        for pid, each in alive.items()
+        if (known and started["pid"] in (pid, each.session))
+        or (each.starttime >= started["starttime"] and _writes_to(pid, started["log"]))
+    }
+    found = 0
+    while found != len(ours):
+        found = len(ours)
+        ours |= {pid for pid, each in alive.items() if each.parent in ours}
+    return [alive[pid] for pid in ours]
+
+
+def _writes_to(pid: int, log: list[int]) -> bool:
+    for descriptor in (1, 2):
+        try:
+            stat = os.stat(f"/proc/{pid}/fd/{descriptor}")
+        except OSError:
+            continue
+        if [stat.st_dev, stat.st_ino] == log:
+            return True
+    return False

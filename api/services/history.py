@@ -1,0 +1,216 @@
+"""Reading back what was recorded: metric lines and log lines. Nothing here writes, parses or waits."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import regex
+
+from api.models.events import Axis, Level, LineType
+from api.models.job import Attempt, Job
+from api.services.store import events as feed_store
+from api.services.store import jobs as store
+from api.services.store import logs, metrics
+from api.services.store.database import Database
+from api.services.workspaces import Workspaces
+from api.utils.errors import Invalid, NotFound
+from api.utils.logreader import clean_line
+
+SEARCH_SECONDS = 10.0  # a search that takes longer answers with what it found
+BATCH = 1000  # spans
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line as people see it. [start, end) are its bytes in the file, its terminator not included."""
+
+    number: int
+    at: float  # Unix seconds when it was read
+    level: Level
+    type: LineType
+    text: str
+    epoch: int | None
+    step: int | None
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    total_lines: int
+    next_cursor: int
+    lines: list[LogLine]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    line: LogLine
+    matched: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`complete` False: the search was ended by its time limit; there may be more."""
+
+    total: int
+    complete: bool
+    matches: list[Match]
+
+
+class History:
+    """The readers of one service."""
+
+    def __init__(self, db: Database, workspaces: Workspaces) -> None:
+        self._db = db
+        self._workspaces = workspaces
+
+    # ---- metrics
+
+    def names(self, job: Job, attempt: int | None) -> list[dict[str, object]]:
+        with self._db.read() as connection:
+            return metrics.names(connection, job, self._series(job, attempt))
+
+    def line(
+        self, job: Job, name: str, axis: Axis, *, limit: int, since: int | None = None, newest: bool = False,
+        attempt: int | None = None,
+    ) -> metrics.Line:  # fmt: skip
+        """The whole line in at most `limit` points, or its newest ones. Epochs: the trainer's own values where it
+        reports some, else the means of their steps."""
+        with self._db.read() as connection:
+            series = self._series(job, attempt)
+            parts = metrics.segments(connection, job, series, axis, name, upto=attempt)
+            if axis is Axis.EPOCH and not parts:
+                steps = metrics.segments(connection, job, series, Axis.STEP, name, upto=attempt)
+                points = [p for p in metrics.epoch_means(connection, steps) if since is None or p.x >= since]
+                return metrics.Line(len(points), len(points) > limit, points[-limit:])
+            read = metrics.last_points if newest else metrics.thinned
+            return read(connection, parts, limit, since)
+
+    def values_at(self, job: Job, name: str, steps: Sequence[int]) -> dict[int, float | None]:
+        """What a metric was at some steps; steps without a value are left out."""
+        with self._db.read() as connection:
+            parts = metrics.segments(connection, job, job.series, Axis.STEP, name)
+            return {point.x: point.value for point in metrics.at(connection, parts, sorted(steps))}
+
+    def _series(self, job: Job, attempt: int | None) -> int:
+        if attempt is None:
+            return job.series
+        with self._db.read() as connection:
+            return store.attempt(connection, job, attempt).series
+
+    def attempts(self, job: Job) -> list[Attempt]:
+        with self._db.read() as connection:
+            return store.attempts_of(connection, job)
+
+    # ---- logs
+
+    def log_path(self, job: Job) -> str:
+        return str(self._workspaces.log_file(job.id))
+
+    def tail(self, job: Job, wanted: logs.SpanFilter, lines: int) -> LogPage:
+        """The last `lines` that match, oldest first."""
+        with self._db.read() as connection:
+            total = store.extras(connection, job.seq).total_lines
+            spans = logs.newest(connection, job.seq, wanted, lines)
+        kept: list[LogLine] = []
+        for span in reversed(spans):
+            kept = self._lines(job, [span]) + kept if len(kept) < lines else kept
+            if len(kept) >= lines:
+                break
+        kept = kept[-lines:] if lines else []
+        return LogPage(total, kept[-1].end if kept else 0, kept)
+
+    def page(self, job: Job, wanted: logs.SpanFilter, *, offset: int, limit: int) -> LogPage:
+        """Up to `limit` matching lines that end after a byte offset, oldest first."""
+        with self._db.read() as connection:
+            total = store.extras(connection, job.seq).total_lines
+            spans = logs.after_byte(connection, job.seq, wanted, offset, limit + 1)
+        lines = [line for line in self._lines(job, spans) if line.end > offset][:limit]
+        return LogPage(total, lines[-1].end if lines else offset, lines)
+
+    def search(self, job: Job, wanted: logs.SpanFilter, keyword: str, *, is_regex: bool, limit: int) -> Found:
+        """Lines that contain a keyword (letter case aside), or match a regular expression."""
+        pattern = _pattern(keyword, is_regex)
+        deadline = time.monotonic() + SEARCH_SECONDS
+        matches: list[Match] = []
+        total = 0
+        for line in self._every(job, wanted):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return Found(total, False, matches)
+            try:
+                hit = pattern.search(line.text, timeout=left)
+            except TimeoutError:
+                return Found(total, False, matches)
+            if hit:
+                total += 1
+                if len(matches) < limit:
+                    matches.append(Match(line, hit.group(0)))
+        return Found(total, True, matches)
+
+    def _every(self, job: Job, wanted: logs.SpanFilter) -> Iterator[LogLine]:
+        last = 0
+        while True:
+            with self._db.read() as connection:
+                spans = logs.after_line(connection, job.seq, wanted, last, BATCH)
+            if not spans:
+                return
+            yield from self._lines(job, spans)
+            last = spans[-1].first_line
+
+    def _lines(self, job: Job, spans: Sequence[logs.Span]) -> list[LogLine]:
+        """The texts of spans, from the file. A file that is gone or was cut gives what it has."""
+        try:
+            descriptor = os.open(self._workspaces.log_file(job.id), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return []
+        try:
+            return [line for span in spans for line in _split(descriptor, span)]
+        finally:
+            os.close(descriptor)
+
+    # ---- events
+
+    def events(self, job: Job | None, after: int, kinds: Sequence[str]) -> list[feed_store.FeedEvent]:
+        with self._db.read() as connection:
+            return feed_store.since(connection, after, job_seq=job.seq if job else None, kinds=kinds)
+
+    def newest_event(self) -> int:
+        with self._db.read() as connection:
+            return feed_store.newest(connection)
+
+    def oldest_event(self, job: Job) -> int:
+        with self._db.read() as connection:
+            return feed_store.oldest_kept(connection, job.seq)
+
+
+def _split(descriptor: int, span: logs.Span) -> Iterator[LogLine]:
+    """A span of several lines holds only whole ones that end with a line feed."""
+    raw = os.pread(descriptor, span.byte_end - span.byte_start, span.byte_start)
+    start = span.byte_start
+    parts = raw.split(b"\n")[: span.line_count] if span.line_count > 1 else [raw]
+    for index, part in enumerate(parts):
+        yield LogLine(
+            number=span.first_line + index,
+            at=span.at,
+            level=Level(span.level),
+            type=LineType(span.type),
+            text=clean_line(part),
+            epoch=span.epoch,
+            step=span.step,
+            start=start,
+            end=start + len(part),
+        )
+        start += len(part) + 1
+
+
+def _pattern(keyword: str, is_regex: bool) -> regex.Pattern[str]:
+    if not is_regex:
+        return regex.compile(regex.escape(keyword), regex.IGNORECASE)
+    try:
+        return regex.compile(keyword)
+    except regex.error as problem:
+        raise Invalid("keyword", f"is not a regular expression: {problem}") from None

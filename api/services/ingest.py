@@ -1,0 +1,330 @@
+"""From a job's log and event files into the store: read, parse, add up, commit once a turn.
+
+The offset and all that was read up to it are one transaction, so that nothing is lost or doubled by any crash.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from api.models.events import PLAIN, Advance, Axis, Done, Event, Fault, Metric, Parsed, Saved, Warn
+from api.models.job import Attempt, Job, Phase
+from api.models.progress import Progress
+from api.models.workspace import Workspace
+from api.services.engines.base import Engine
+from api.services.store import events as feed
+from api.services.store import jobs as store
+from api.services.store import logs
+from api.services.store.database import Database
+from api.services.store.metrics import SeriesWriter
+from api.services.telemetry import LINES, POINTS
+from api.utils.faults import fault
+from api.utils.logreader import Chunk, Cursor, Line, read
+from api.utils.tensorboard import read_events
+
+SPAN_LINES = 512
+SPAN_BYTES = 64 * 1024
+TAIL = 50  # last lines that an explanation of a failure may look at
+WARNINGS = 50  # that a job keeps
+FILES_EVERY = 2.0  # seconds between two looks at event files
+LIVE_LINES = 200  # log lines that one event carries; a client reads the rest by the cursor
+LIVE_POINTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a turn did. `behind`: there is more to read at once."""
+
+    written: bool
+    behind: bool
+
+
+class Ingestor:
+    """One attempt's reader. What it remembers between turns can be read back from the database."""
+
+    def __init__(
+        self, db: Database, engine: Engine, job: Job, attempt: Attempt, workspace: Workspace
+    ) -> None:
+        self._db = db
+        self._engine = engine
+        self._job = job
+        self._attempt = attempt
+        self._workspace = workspace
+        self._series = SeriesWriter(job.seq, attempt.number)
+        self._tail: deque[str] = deque(maxlen=TAIL)
+        self._looked_at_files = 0.0
+        self.last_output: float | None = None
+        self.fatal_since: float | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """As the database has it: at the start, and after a turn whose transaction failed."""
+        self._series.reset()
+        with self._db.read() as connection:
+            job = store.get(connection, self._job.id)
+            position = store.extras(connection, job.seq).log_position
+            self._offsets = logs.file_offsets(connection, job.seq)
+        self._cursor = Cursor.from_dict(position)
+        self._warnings = list(job.warnings)
+        self.progress = Progress.from_dict(job.progress)
+        if self.progress.phase is Phase.QUEUED:
+            self.progress = replace(self.progress, phase=Phase.STARTING)
+            for event in self._engine.totals(job, self._workspace):
+                if isinstance(event, Advance):
+                    self.progress = self.progress.advance(event)
+        self._open: Line | None = None
+
+    def tail(self) -> tuple[str, ...]:
+        return tuple(self._tail)
+
+    def turn(self, now: float, *, final: bool = False) -> News:
+        """Reads what is new and commits it. `final`: the writer is gone, so an unfinished line is a line too."""
+        batch = _Batch(self.progress, tuple(self._warnings))
+        chunk = self._read_log(final)
+        if chunk is not None:
+            self._take_log(chunk, batch, now)
+        behind = chunk is not None and chunk.behind
+        if not behind and (final or now - self._looked_at_files >= FILES_EVERY or now < self._looked_at_files):
+            self._looked_at_files = now
+            behind = self._take_files(batch, final)
+        changed = batch.has_news(self.progress) or (chunk is not None and chunk.cursor != self._cursor)
+        opened = chunk is not None and chunk.open != self._open
+        if not changed and not opened:
+            return News(False, behind)
+        fault("ingest.before_commit")
+        self._commit(batch, chunk, now)
+        fault("ingest.after_commit")
+        return News(True, behind)
+
+    # ---- reading
+
+    def _read_log(self, final: bool) -> Chunk | None:
+        try:
+            descriptor = os.open(self._workspace.log, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            return read(descriptor, self._cursor, final=final)
+        finally:
+            os.close(descriptor)
+
+    def _take_log(self, chunk: Chunk, batch: _Batch, now: float) -> None:
+        if chunk.truncated:
+            batch.warn("the log file was cut from outside; reading goes on at its new beginning")
+        if chunk.lines or (chunk.open is not None and chunk.open != self._open):
+            self.last_output = now
+        parse = self._engine.parse
+        spans = _Spans(self._attempt.number, now)
+        for line in chunk.lines:
+            spans.add(line, self._understand(line, parse, batch, now), batch)
+        if chunk.open is not None:
+            spans.close()
+            spans.add(chunk.open, self._understand(chunk.open, parse, batch, now), batch)
+        spans.close()
+        batch.spans = spans.done
+        batch.lines = len(chunk.lines)
+        self._tail.extend(line.text for line in chunk.lines[-TAIL:])
+        batch.live = [*chunk.lines[-LIVE_LINES:], *([chunk.open] if chunk.open else [])]
+
+    def _understand(self, line: Line, parse: Any, batch: _Batch, now: float) -> Parsed:
+        """What a line says; of one with several segments the most severe."""
+        if line.segments is None:
+            parsed: Parsed = parse(line.text)
+            if parsed.events:
+                self._take(parsed.events, batch, now)
+            return parsed
+        found = PLAIN
+        for text in line.segments or (line.text,):
+            parsed = parse(text)
+            if parsed.events and line.segments:
+                self._take(parsed.events, batch, now)
+            if parsed.level >= found.level:
+                found = parsed
+        return found
+
+    def _take(self, events: Iterable[Event], batch: _Batch, now: float) -> None:
+        for event in events:
+            batch.add(event, now)
+
+    def _take_files(self, batch: _Batch, final: bool) -> bool:
+        """Scalars of the TensorBoard files; True when there is more."""
+        behind = False
+        for path in self._engine.event_files(self._workspace):
+            name = str(path)
+            before = self._offsets.get(name, 0)
+            try:
+                scalars, after = read_events(path, before)
+            except FileNotFoundError:
+                continue
+            for scalar in scalars:
+                for event in self._engine.from_tensorboard(scalar.tag, scalar.step, scalar.value, scalar.wall_time):
+                    batch.add(event, scalar.wall_time)
+            if after != before:
+                batch.offsets[name] = after
+                behind = True
+        return behind
+
+    # ---- writing
+
+    def _commit(self, batch: _Batch, chunk: Chunk | None, now: float) -> None:
+        progress = replace(batch.progress, updated_at=now)
+        with self._db.write(durable=False) as connection:
+            fresh = self._series.write(connection, batch.metrics, now)
+            for metric in fresh:
+                progress = progress.measure(metric)
+            values: dict[str, Any] = {"progress": progress.to_dict(), "warnings": batch.warnings}
+            if chunk is not None:
+                logs.write(connection, self._job.seq, batch.spans)
+                values["log_position"] = chunk.cursor.to_dict()
+                values["total_lines"] = chunk.cursor.number + (1 if chunk.open is not None else 0)
+            for path, position in batch.offsets.items():
+                logs.save_file_offset(connection, self._job.seq, path, position)
+            store.save(connection, self._job, now, **values)
+            self._publish(connection, batch, fresh, progress, now)
+        if chunk is not None:
+            self._cursor, self._open = chunk.cursor, chunk.open
+        self._offsets.update(batch.offsets)
+        self._warnings = list(batch.warnings)
+        self.progress = progress
+        self._note_fatal(batch, now)
+        LINES.inc(batch.lines)
+        POINTS.inc(len(fresh))
+
+    def _note_fatal(self, batch: _Batch, now: float) -> None:
+        if batch.recovered:
+            self.fatal_since = None
+        if batch.fatal:
+            self.fatal_since = now
+
+    def _publish(
+        self, connection: Any, batch: _Batch, fresh: list[Metric], progress: Progress, now: float
+    ) -> None:
+        seq = self._job.seq
+        if batch.live:
+            data = {"lines": [{"line_number": x.number, "message": x.text} for x in batch.live], "cursor": batch.live[-1].end}
+            feed.publish(connection, seq, "log", data, now)
+        if fresh:
+            rows = [{"name": m.name, **_shown(m)} for m in fresh[-LIVE_POINTS:]]
+            feed.publish(connection, seq, "metric", {"points": rows, "left_out": max(0, len(fresh) - LIVE_POINTS)}, now)
+        if progress != self.progress:
+            feed.publish(connection, seq, "progress", summary(progress), now)
+        feed.prune(connection, seq)
+
+
+def _shown(metric: Metric) -> dict[str, Any]:
+    return {"type": metric.axis, "step": metric.step, "epoch": metric.epoch, "value": metric.value}
+
+
+def summary(progress: Progress) -> dict[str, Any]:
+    """What a progress event carries."""
+    return {
+        "phase": progress.phase,
+        "current_epoch": progress.current_epoch(),
+        "total_epochs": progress.total_epochs,
+        "current_step": progress.step,
+        "total_steps": progress.total_steps,
+        "current_loss": progress.loss,
+        "learning_rate": progress.learning_rate,
+        "time_per_step": progress.time_per_step,
+    }
+
+
+class _Batch:
+    """What one turn found, before it is committed."""
+
+    def __init__(self, progress: Progress, warnings: tuple[str, ...]) -> None:
+        self.before = progress
+        self.progress = progress
+        self.metrics: list[Metric] = []
+        self.warnings = list(warnings)
+        self._known_warnings = len(warnings)
+        self.spans: list[logs.Span] = []
+        self.offsets: dict[str, int] = {}
+        self.live: list[Line] = []
+        self.lines = 0
+        self.fatal = False
+        self.recovered = False  # a step after a traceback: it was caught
+
+    def has_news(self, progress: Progress) -> bool:
+        return bool(
+            self.metrics or self.offsets or self.progress != progress or len(self.warnings) > self._known_warnings
+        )
+
+    def add(self, event: Event, now: float) -> None:
+        if isinstance(event, Metric):
+            self.metrics.append(self._placed(event))
+        elif isinstance(event, Advance):
+            self._advance(event, now)
+        elif isinstance(event, Fault):
+            self.progress = replace(self.progress, faults=(*self.progress.faults, event.line)[-5:])
+            self.fatal = self.fatal or event.fatal
+        elif isinstance(event, Warn):
+            self.warn(event.text)
+        elif isinstance(event, Saved):
+            self.progress = replace(self.progress, phase=Phase.SAVING, saving_since=now)
+        elif isinstance(event, Done):
+            self.progress = replace(self.progress, finished=True)
+
+    def _placed(self, metric: Metric) -> Metric:
+        if metric.axis is Axis.EPOCH or metric.epoch is not None:
+            return metric
+        return replace(metric, epoch=self.progress.current_epoch() or 1)
+
+    def _advance(self, event: Advance, now: float) -> None:
+        before = self.progress
+        after = before.advance(event)
+        if before.saving_since is not None and event.phase not in (None, Phase.SAVING):
+            seconds = max(0.0, now - before.saving_since)
+            after = replace(after, saving_since=None, last_save_seconds=round(seconds, 3))
+        if after.step != before.step:
+            self.fatal, self.recovered = False, True
+        self.progress = after
+
+    def warn(self, text: str) -> None:
+        if text not in self.warnings and len(self.warnings) < WARNINGS:
+            self.warnings.append(text)
+
+
+class _Spans:
+    """Lines into runs that share what a filter asks for."""
+
+    def __init__(self, attempt: int, now: float) -> None:
+        self._attempt = attempt
+        self._now = now
+        self._open: list[Any] | None = None  # key, first line, count, start, end
+        self.done: list[logs.Span] = []
+
+    def add(self, line: Line, parsed: Parsed, batch: _Batch) -> None:
+        progress = batch.progress
+        key = (parsed.level, parsed.type, progress.epoch, progress.step)
+        run = self._open
+        if (
+            run is not None
+            and run[0] == key
+            and line.segments is None
+            and line.start == run[4] + 1
+            and run[2] < SPAN_LINES
+            and line.end - run[3] <= SPAN_BYTES
+        ):
+            run[2] += 1
+            run[4] = line.end
+            return
+        self.close()
+        self._open = [key, line.number, 1, line.start, line.end]
+        if line.segments is not None:
+            self.close()
+
+    def close(self) -> None:
+        if self._open is None:
+            return
+        (level, kind, epoch, step), first, count, start, end = self._open
+        self.done.append(
+            logs.Span(first, count, start, end, self._now, int(level), kind.value, self._attempt, epoch, step)
+        )
+        self._open = None
+
+

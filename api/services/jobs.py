@@ -1,0 +1,290 @@
+"""What people do with jobs: submit, look, stop, resume, restart, delete. Every dialect comes through here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from api.models.accounts import Actor
+from api.models.dialect import Dialect
+from api.models.job import Attempt, Checkpoint, EndReason, Job, JobSpec, JobStatus
+from api.services.engines.base import Engine
+from api.services.executors.base import Executor
+from api.services.feed import Feed
+from api.services.gpus.desk import GpuDesk
+from api.services.store import jobs as store
+from api.services.store.database import Database
+from api.services.supervisor import Supervisor
+from api.services.worker import stop_grace
+from api.services.workspaces import Workspaces
+from api.utils.errors import Conflict, Forbidden, Insufficient, Invalid, NotFound
+from api.utils.faults import fault
+
+
+@dataclass(frozen=True, slots=True)
+class StopResult:
+    """What is true after a stop was asked for and, at most `wait` seconds, waited for."""
+
+    job: Job
+    checkpoint_saved: bool  # one that is newer than the request was seen on disk
+    last_checkpoint: Checkpoint | None
+    grace_seconds: float | None  # how long a graceful stop may take; None once it has ended
+
+
+class JobService:
+    """The use cases. Raises the errors of api.utils.errors; knows no HTTP and no dialect's words."""
+
+    def __init__(
+        self,
+        db: Database,
+        engines: Mapping[str, Engine],
+        executor: Executor,
+        supervisor: Supervisor,
+        workspaces: Workspaces,
+        feed: Feed,
+        gpus: GpuDesk,
+        *,
+        grace: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._db = db
+        self._engines = engines
+        self._executor = executor
+        self._supervisor = supervisor
+        self._workspaces = workspaces
+        self._feed = feed
+        self._gpus = gpus
+        self._grace = grace
+        self._clock = clock
+
+    # ---- submit
+
+    def submit(self, actor: Actor, spec: JobSpec, dialect: Dialect, *, wait: bool = True) -> Job:
+        """Into the queue. `wait` False: an explicit GPU that is not free is a Conflict."""
+        actor.require_run()
+        checked = self._engine(spec.engine).validate(spec)
+        self._check_output(checked.output_dir)
+        checked = self._check_gpus(checked)
+        new = store.NewJob(
+            spec=checked,
+            dialect=dialect.name,
+            owner_id=actor.user_id,
+            team_id=None,
+            output_dir=lambda job_id: self._workspaces.output_of(job_id, 1, checked.output_dir),
+            new_id=dialect.new_id,
+        )
+        fault("submit.before_insert")
+        with self._db.write() as connection:
+            if not wait:
+                for gpu_id in checked.resources.gpu_ids:
+                    self._refuse_busy(gpu_id, store.gpu_claimant(connection, gpu_id))
+            job = store.add(connection, new, self._clock())
+        fault("submit.after_insert")
+        self._feed.notify()
+        self._supervisor.wake()
+        return job
+
+    def _engine(self, name: str) -> Engine:
+        if name not in self._engines:
+            raise Invalid(
+                "engine", f"there is no engine {name!r}; there are: {', '.join(sorted(self._engines))}"
+            )
+        return self._engines[name]
+
+    def _check_output(self, directory: str | None) -> None:
+        if directory is None:
+            return
+        path = Path(directory)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise Invalid(
+                "config.output_dir", "exists and is not empty; give each job a directory of its own"
+            )
+
+    def _check_gpus(self, spec: JobSpec) -> JobSpec:
+        wanted, known = spec.resources, self._gpus.known()
+        missing = [gpu for gpu in wanted.gpu_ids if gpu not in known]
+        if wanted.gpus == 1 and not wanted.gpu_ids and not known:
+            return replace(
+                spec, resources=replace(wanted, gpus=0)
+            )  # a machine without a GPU trains on its CPU
+        if missing or wanted.gpus > len(known):
+            view = self._gpus.view()
+            what = f"GPU {missing[0]} does not exist" if missing else f"{wanted.gpus} GPUs were asked for"
+            raise Insufficient(
+                f"{what}; this machine has {len(known)} GPU(s)",
+                data={
+                    "required_gpus": wanted.gpus,
+                    "available_gpus": list(view.free),
+                    "busy_gpus": sorted(set(known) - set(view.free)),
+                    "recommended_action": "leave gpu_id out, or ask for GPUs that exist"
+                    if known
+                    else "leave gpu_id and num_gpus out to train on the CPU",
+                },
+            )
+        return spec
+
+    def _refuse_busy(self, gpu_id: int, claimant: str | None) -> None:
+        view = self._gpus.view()
+        if claimant is None and gpu_id in view.free:
+            return
+        raise Conflict(
+            f"GPU {gpu_id} is busy"
+            + (f" with {claimant}" if claimant else " with a process that is not ours"),
+            data={
+                "gpu_id": gpu_id,
+                "current_task": claimant,
+                "estimated_available_time": self._expected_end(claimant),
+                "available_gpus": list(view.free),
+            },
+        )
+
+    def _expected_end(self, job_id: str | None) -> float | None:
+        """Unix seconds, from the job's own speed; None while there is nothing honest to estimate from."""
+        if job_id is None:
+            return None
+        with self._db.read() as connection:
+            known = store.get(connection, job_id).progress
+        if not (known.get("total_steps") and known.get("step") and known.get("time_per_step")):
+            return None
+        return float(self._clock() + (known["total_steps"] - known["step"]) * known["time_per_step"])
+
+    # ---- look
+
+    def get(self, actor: Actor, job_id: str) -> Job:
+        with self._db.read() as connection:
+            job = store.get(connection, job_id)
+        if not actor.may_read(job.owner_id, job.team_id):
+            raise Forbidden(f"job {job_id} belongs to somebody else")
+        return job
+
+    def page(
+        self, actor: Actor, wanted: store.JobFilter, *, limit: int, offset: int
+    ) -> tuple[list[Job], int]:
+        viewer = store.Viewer(actor.user_id, actor.team_ids, actor.is_admin)
+        with self._db.read() as connection:
+            return store.page(connection, viewer, wanted, limit=limit, offset=offset)
+
+    def checkpoints(self, job: Job, attempt: Attempt | None = None) -> list[Checkpoint]:
+        """What is on disk of the job's current series, oldest first."""
+        if attempt is None:
+            with self._db.read() as connection:
+                attempt = store.attempt(connection, job)
+        return list(self._engine(job.engine).checkpoints(self._workspaces.of(attempt)))
+
+    # ---- change
+
+    def _mine(self, actor: Actor, job_id: str) -> Job:
+        job = self.get(actor, job_id)
+        actor.require_run()
+        if not actor.may_change(job.owner_id):
+            raise Forbidden(f"job {job_id} belongs to somebody else")
+        return job
+
+    def stop(self, actor: Actor, job_id: str, *, force: bool, wait: float) -> StopResult:
+        """Asks, and waits at most `wait` seconds for the end. A second request can only add force."""
+        job = self._mine(actor, job_id)
+        with self._db.write() as connection:
+            job = store.get(connection, job_id)
+            if job.status.is_terminal:
+                raise Conflict(f"job {job_id} has already ended: {job.status}", data={"task_id": job_id})
+            if job.status is JobStatus.QUEUED:
+                job = store.request_stop(connection, job, self._clock(), force=force)
+                job = store.finish(
+                    connection, job, EndReason.STOPPED_BY_USER, self._clock(), exit_code=None, failure=None
+                )
+            elif job.stop_requested_at is None or (force and not job.stop_forced):
+                job = store.request_stop(connection, job, self._clock(), force=force)
+        fault("stop.after_flag")
+        self._feed.notify()
+        self._supervisor.wake_worker(job_id)
+        return self._stopped(self._wait_for_end(job_id, wait))
+
+    def _wait_for_end(self, job_id: str, wait: float) -> Job:
+        deadline = time.monotonic() + wait
+        version = self._feed.version
+        while True:
+            with self._db.read() as connection:
+                job = store.get(connection, job_id)
+            left = deadline - time.monotonic()
+            if job.status.is_terminal or left <= 0:
+                return job
+            version = self._feed.wait(version, min(left, 0.5))
+
+    def _stopped(self, job: Job) -> StopResult:
+        saved = self.checkpoints(job)
+        states = [checkpoint for checkpoint in saved if checkpoint.kind == "state"]
+        asked = job.stop_requested_at or 0.0
+        newer = any(checkpoint.timestamp >= asked for checkpoint in states)
+        grace = None if job.status.is_terminal else stop_grace(job, self._grace)
+        return StopResult(job, newer, (states or saved or [None])[-1], grace)
+
+    def resume(self, actor: Actor, job_id: str, checkpoint: str | None) -> Job:
+        """Another attempt of the same job that goes on from a checkpoint."""
+        job = self._ended(self._mine(actor, job_id))
+        with self._db.read() as connection:
+            attempt = store.attempt(connection, job)
+        states = [c for c in self.checkpoints(job, attempt) if c.kind == "state"]
+        if not states:
+            raise Conflict(f"job {job_id} has no checkpoint to resume from; restart it instead")
+        names = [c.name for c in states]
+        if checkpoint is not None and checkpoint not in names:
+            raise NotFound(f"job {job_id} has no checkpoint {checkpoint!r}; there are: {', '.join(names)}")
+        return self._again(job, checkpoint or names[-1], attempt.output_dir, new_series=False)
+
+    def restart(self, actor: Actor, job_id: str) -> Job:
+        """The same request from nothing: a new series in an output directory of its own."""
+        job = self._ended(self._mine(actor, job_id))
+        directory = self._workspaces.output_of(job.id, job.attempt + 1, job.spec.output_dir)
+        return self._again(job, None, directory, new_series=True)
+
+    def _ended(self, job: Job) -> Job:
+        if not job.status.is_terminal:
+            raise Conflict(f"job {job.id} has not ended: it is {job.status}")
+        return job
+
+    def _again(self, job: Job, resume_from: str | None, directory: str, *, new_series: bool) -> Job:
+        self._engine(job.engine).validate(job.spec)
+        with self._db.write() as connection:
+            fresh = store.requeue(
+                connection,
+                job,
+                self._clock(),
+                resume_from=resume_from,
+                output_dir=directory,
+                new_series=new_series,
+            )
+        self._feed.notify()
+        self._supervisor.wake()
+        return fresh
+
+    def delete(self, actor: Actor, job_id: str, *, files: bool) -> None:
+        """The job and all that the service kept about it; with `files` its output directories too."""
+        job = self._mine(actor, job_id)
+        if job.status is JobStatus.RUNNING:
+            raise Conflict(f"job {job_id} runs; stop it first")
+        with self._db.read() as connection:
+            outputs = sorted({a.output_dir for a in store.attempts_of(connection, job)})
+        self._workspaces.note_removal(job, outputs if files else [])
+        fault("delete.after_note")
+        try:
+            with self._db.write() as connection:
+                store.remove(connection, job)
+        finally:
+            fault("delete.after_row")
+            self.finish_removals()
+        self._feed.notify()
+
+    def finish_removals(self) -> None:
+        """Also called at start: a crash may have come between a row and its files."""
+
+        def exists(job_id: str) -> bool:
+            with self._db.read() as connection:
+                try:
+                    store.get(connection, job_id)
+                except NotFound:
+                    return False
+            return True
+
+        self._workspaces.finish_removals(exists)

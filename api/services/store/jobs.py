@@ -1,0 +1,522 @@
+"""Jobs, their attempts and their leases: the only SQL that touches them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy.sql import ColumnElement, Select
+
+from api.models.job import Attempt, EndReason, Failure, Job, JobSpec, JobStatus, Resources
+from api.services.store.events import publish
+from api.services.store.schema import attempts, gpu_leases, job_gpus, job_tags, jobs
+from api.utils.errors import Conflict, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whose eyes a list is for. `everything`: an admin's."""
+
+    user_id: int
+    team_ids: frozenset[int] = frozenset()
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """What a list shows. None: any."""
+
+    status: JobStatus | None = None
+    gpu_id: int | None = None
+    engine: str | None = None
+    dialect: str | None = None
+    tag: str | None = None
+    q: str | None = None
+    team_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job about to be inserted; ids are made by the dialect and tried again if one is taken."""
+
+    spec: JobSpec
+    dialect: str
+    owner_id: int
+    team_id: int | None
+    output_dir: Callable[[str], str]  # of the job's id
+    new_id: Callable[[], str]
+
+
+def spec_to_dict(spec: JobSpec) -> dict[str, Any]:
+    data = {name: getattr(spec, name) for name in JobSpec.__dataclass_fields__}
+    data["resources"] = asdict(spec.resources)
+    for name in ("params", "env", "extra"):
+        data[name] = dict(data[name])
+    return data
+
+
+def spec_from_dict(data: Mapping[str, Any]) -> JobSpec:
+    fields = dict(data)
+    resources = dict(fields["resources"])
+    resources["gpu_ids"] = tuple(resources["gpu_ids"])
+    fields["resources"] = Resources(**resources)
+    fields["tags"] = tuple(fields["tags"])
+    return JobSpec(**fields)
+
+
+def job_from_row(row: Row[Any]) -> Job:
+    return Job(
+        id=row.id,
+        seq=row.seq,
+        dialect=row.dialect,
+        spec=spec_from_dict(row.spec),
+        status=JobStatus(row.status),
+        owner_id=row.owner_id,
+        team_id=row.team_id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        attempt=row.attempt,
+        series=row.series,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        reason=EndReason(row.reason) if row.reason else None,
+        stop_requested_at=row.stop_requested_at,
+        stop_forced=row.stop_forced,
+        failure=Failure(**row.failure) if row.failure else None,
+        error_message=row.error_message,
+        warnings=tuple(row.warnings),
+        gpu_ids=tuple(row.gpu_ids),
+        progress=row.progress,
+    )
+
+
+def attempt_from_row(row: Row[Any], job_id: str) -> Attempt:
+    return Attempt(
+        job_id=job_id,
+        number=row.number,
+        series=row.series,
+        output_dir=row.output_dir,
+        resume_from=row.resume_from,
+        pid=row.pid,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        exit_code=row.exit_code,
+        reason=EndReason(row.reason) if row.reason else None,
+        command=tuple(row.command),
+        environment=row.environment,
+    )
+
+
+# ---- reading
+
+
+def get(connection: Connection, job_id: str) -> Job:
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
+    if row is None:
+        raise NotFound(f"there is no job {job_id!r}")
+    return job_from_row(row)
+
+
+def extras(connection: Connection, seq: int) -> Row[Any]:
+    """Columns that only the detail and the ingestion need: usage, log_position, total_lines."""
+    columns = (jobs.c.usage, jobs.c.log_position, jobs.c.total_lines)
+    return connection.execute(select(*columns).where(jobs.c.seq == seq)).one()
+
+
+def attempts_of(connection: Connection, job: Job) -> list[Attempt]:
+    rows = connection.execute(
+        select(attempts).where(attempts.c.job_seq == job.seq).order_by(attempts.c.number)
+    )
+    return [attempt_from_row(row, job.id) for row in rows]
+
+
+def attempt(connection: Connection, job: Job, number: int | None = None) -> Attempt:
+    chosen = job.attempt if number is None else number
+    query = select(attempts).where(attempts.c.job_seq == job.seq, attempts.c.number == chosen)
+    row = connection.execute(query).first()
+    if row is None:
+        raise NotFound(f"job {job.id} has no attempt {chosen}")
+    return attempt_from_row(row, job.id)
+
+
+def page(
+    connection: Connection, viewer: Viewer, wanted: JobFilter, *, limit: int, offset: int
+) -> tuple[list[Job], int]:
+    """Newest first, with the number of all that match."""
+    conditions = _conditions(viewer, wanted)
+    total = connection.execute(_filtered(select(func.count()).select_from(jobs), conditions)).scalar_one()
+    query = _filtered(select(jobs), conditions).order_by(jobs.c.seq.desc()).limit(limit).offset(offset)
+    return [job_from_row(row) for row in connection.execute(query)], total
+
+
+def _filtered(query: Select[Any], conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    return query.where(*conditions) if conditions else query
+
+
+def _conditions(viewer: Viewer, wanted: JobFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if not viewer.everything:
+        found.append(or_(jobs.c.owner_id == viewer.user_id, jobs.c.team_id.in_(sorted(viewer.team_ids))))
+    for column, value in (
+        (jobs.c.status, wanted.status),
+        (jobs.c.engine, wanted.engine),
+        (jobs.c.dialect, wanted.dialect),
+        (jobs.c.team_id, wanted.team_id),
+    ):
+        if value is not None:
+            found.append(column == value)
+    if wanted.gpu_id is not None:
+        found.append(jobs.c.seq.in_(select(job_gpus.c.job_seq).where(job_gpus.c.gpu_id == wanted.gpu_id)))
+    if wanted.tag is not None:
+        found.append(jobs.c.seq.in_(select(job_tags.c.job_seq).where(job_tags.c.tag == wanted.tag)))
+    if wanted.q:
+        found.append(or_(*(c.contains(wanted.q, autoescape=True) for c in (jobs.c.id, jobs.c.name))))
+    return found
+
+
+def counts(connection: Connection) -> dict[JobStatus, int]:
+    rows = connection.execute(select(jobs.c.status, func.count()).group_by(jobs.c.status))
+    found = {JobStatus(status): number for status, number in rows}
+    return {status: found.get(status, 0) for status in JobStatus}
+
+
+def counts_by_engine(connection: Connection) -> list[tuple[str, str, int]]:
+    query = select(jobs.c.engine, jobs.c.status, func.count()).group_by(jobs.c.engine, jobs.c.status)
+    return [(engine, status, number) for engine, status, number in connection.execute(query)]
+
+
+def oldest_queued(connection: Connection) -> float | None:
+    query = select(func.min(jobs.c.created_at)).where(jobs.c.status == JobStatus.QUEUED)
+    return connection.execute(query).scalar()
+
+
+def queue_position(connection: Connection, job: Job) -> int | None:
+    """1 is next; None when the job does not wait."""
+    if job.status is not JobStatus.QUEUED:
+        return None
+    ahead = or_(
+        jobs.c.priority > job.spec.priority,
+        (jobs.c.priority == job.spec.priority) & (jobs.c.seq < job.seq),
+    )
+    query = select(func.count()).select_from(jobs).where(jobs.c.status == JobStatus.QUEUED, ahead)
+    return int(connection.execute(query).scalar_one()) + 1
+
+
+def with_status(connection: Connection, status: JobStatus) -> list[Job]:
+    query = select(jobs).where(jobs.c.status == status).order_by(jobs.c.seq)
+    return [job_from_row(row) for row in connection.execute(query)]
+
+
+def ids(connection: Connection) -> set[str]:
+    return set(connection.execute(select(jobs.c.id)).scalars())
+
+
+def leases(connection: Connection) -> dict[int, tuple[str, str]]:
+    """GPU number -> (job id, engine) that holds it."""
+    query = select(gpu_leases.c.gpu_id, jobs.c.id, jobs.c.engine).join(
+        jobs, jobs.c.seq == gpu_leases.c.job_seq
+    )
+    return {gpu: (job_id, engine) for gpu, job_id, engine in connection.execute(query)}
+
+
+# ---- writing
+
+
+def add(connection: Connection, new: NewJob, now: float) -> Job:
+    """One more job in the queue."""
+    job_id = _free_id(connection, new.new_id)
+    spec = new.spec
+    values = {
+        "id": job_id, "dialect": new.dialect, "engine": spec.engine, "name": spec.name,
+        "owner_id": new.owner_id, "team_id": new.team_id, "status": JobStatus.QUEUED, "priority": spec.priority,
+        "needs_gpu": spec.resources.needs_gpu, "spec": spec_to_dict(spec), "attempt": 1, "series": 1,
+        "created_at": now, "updated_at": now, "stop_forced": False, "warnings": [], "gpu_ids": [], "progress": {},
+        "log_position": {}, "total_lines": 0,
+    }  # fmt: skip
+    seq = connection.execute(insert(jobs).values(values)).inserted_primary_key[0]  # type: ignore[index]
+    if spec.tags:
+        connection.execute(
+            insert(job_tags), [{"tag": tag, "job_seq": seq} for tag in dict.fromkeys(spec.tags)]
+        )
+    _add_attempt(connection, seq, 1, 1, new.output_dir(job_id), None)
+    job = get(connection, job_id)
+    publish_status(connection, job, now)
+    return job
+
+
+def _free_id(connection: Connection, new_id: Callable[[], str]) -> str:
+    while True:
+        candidate = new_id()
+        if connection.execute(select(jobs.c.seq).where(jobs.c.id == candidate)).first() is None:
+            return candidate
+
+
+def _add_attempt(
+    connection: Connection, seq: int, number: int, series: int, output_dir: str, resume_from: str | None
+) -> None:
+    connection.execute(
+        insert(attempts).values(
+            job_seq=seq,
+            number=number,
+            series=series,
+            output_dir=output_dir,
+            resume_from=resume_from,
+            command=[],
+            environment={},
+        )  # fmt: skip
+    )
+
+
+def requeue(
+    connection: Connection,
+    job: Job,
+    now: float,
+    *,
+    resume_from: str | None,
+    output_dir: str,
+    new_series: bool,
+) -> Job:
+    """The same job with one more attempt, in the queue again. The caller has checked that it has ended."""
+    number = job.attempt + 1
+    series = number if new_series else job.series
+    _add_attempt(connection, job.seq, number, series, output_dir, resume_from)
+    changed = connection.execute(
+        update(jobs)
+        .where(jobs.c.seq == job.seq, jobs.c.status == job.status, jobs.c.attempt == job.attempt)
+        .values(
+            status=JobStatus.QUEUED,
+            attempt=number,
+            series=series,
+            updated_at=now,
+            started_at=None,
+            ended_at=None,
+            reason=None,
+            stop_requested_at=None,
+            stop_forced=False,
+            failure=None,
+            error_message=None,
+            warnings=[],
+            usage=None,
+            progress={} if new_series else _carried(job.progress),
+        )  # fmt: skip
+    )
+    if changed.rowcount != 1:
+        raise Conflict(f"job {job.id} changed meanwhile; look again")
+    fresh = get(connection, job.id)
+    publish_status(connection, fresh, now)
+    return fresh
+
+
+def _carried(progress: Mapping[str, Any]) -> dict[str, Any]:
+    """What stays true of a job when another attempt continues it."""
+    kept = (
+        "total_epochs", "total_steps", "total_steps_estimated", "steps_per_epoch", "best_loss", "best_epoch",
+        "best_epoch_loss",
+    )  # fmt: skip
+    return {name: progress[name] for name in kept if name in progress}
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is free for new attempts: GPUs (most wanted first) and places for jobs that hold none."""
+
+    gpus: tuple[int, ...]
+    cpu_places: int
+
+
+def claim(connection: Connection, room: Room, now: float) -> Job | None:
+    """Takes the next job that can start: marks it running and leases its GPUs, in the caller's transaction.
+
+    Order is priority, then first come. A job that waits for GPUs keeps what it waits for from those behind it.
+    """
+    chosen: tuple[Job, tuple[int, ...]] | None = None
+    if room.cpu_places > 0:
+        row = connection.execute(_queue(needs_gpu=False).limit(1)).first()
+        if row is not None:
+            chosen = job_from_row(row), ()
+    gpu_job = _next_gpu_job(connection, room.gpus)
+    if gpu_job is not None and (chosen is None or _before(gpu_job[0], chosen[0])):
+        chosen = gpu_job
+    return None if chosen is None else _take(connection, *chosen, now)
+
+
+def _queue(*, needs_gpu: bool) -> Select[Any]:
+    waiting = select(jobs).where(jobs.c.status == JobStatus.QUEUED, jobs.c.needs_gpu == needs_gpu)
+    return waiting.order_by(jobs.c.priority.desc(), jobs.c.seq)
+
+
+def _before(one: Job, other: Job) -> bool:
+    return (-one.spec.priority, one.seq) < (-other.spec.priority, other.seq)
+
+
+def _next_gpu_job(connection: Connection, free: tuple[int, ...]) -> tuple[Job, tuple[int, ...]] | None:
+    taken = set(connection.execute(select(gpu_leases.c.gpu_id)).scalars())
+    left = [gpu for gpu in free if gpu not in taken]
+    if not left:
+        return None
+    for row in connection.execute(_queue(needs_gpu=True)).yield_per(64):
+        job = job_from_row(row)
+        wanted = job.spec.resources
+        if wanted.gpu_ids:
+            if all(gpu in left for gpu in wanted.gpu_ids):
+                return job, wanted.gpu_ids
+            left = [gpu for gpu in left if gpu not in wanted.gpu_ids]
+        elif wanted.gpus <= len(left):
+            return job, tuple(left[: wanted.gpus])
+        else:
+            return None
+        if not left:
+            return None
+    return None
+
+
+def _take(connection: Connection, job: Job, gpus: tuple[int, ...], now: float) -> Job | None:
+    for gpu in gpus:
+        connection.execute(insert(gpu_leases).values(gpu_id=gpu, job_seq=job.seq))
+    if gpus:
+        connection.execute(
+            insert(job_gpus).prefix_with("OR IGNORE"), [{"gpu_id": g, "job_seq": job.seq} for g in gpus]
+        )
+    return transition(connection, job, JobStatus.RUNNING, now, gpu_ids=list(gpus), started_at=now)
+
+
+def set_leases(connection: Connection, job: Job, gpus: Collection[int]) -> None:
+    """Gives back what is not in `gpus`."""
+    kept = gpu_leases.c.gpu_id.not_in(list(gpus))
+    connection.execute(delete(gpu_leases).where(gpu_leases.c.job_seq == job.seq, kept))
+
+
+EDGES: Mapping[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.STOPPED, JobStatus.FAILED}),
+    JobStatus.RUNNING: frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.STOPPED}),
+}
+
+
+def transition(connection: Connection, job: Job, to: JobStatus, now: float, **values: Any) -> Job:
+    """The one place where a status changes. Raises Conflict when the job is no longer where it was seen."""
+    if to not in EDGES.get(job.status, frozenset()):
+        raise Conflict(f"job {job.id} is {job.status} and cannot become {to}")
+    changed = connection.execute(
+        update(jobs)
+        .where(jobs.c.seq == job.seq, jobs.c.status == job.status, jobs.c.attempt == job.attempt)
+        .values(status=to, updated_at=now, **values)
+    )
+    if changed.rowcount != 1:
+        raise Conflict(f"job {job.id} changed meanwhile; look again")
+    fresh = get(connection, job.id)
+    publish_status(connection, fresh, now)
+    return fresh
+
+
+def finish(
+    connection: Connection,
+    job: Job,
+    reason: EndReason,
+    now: float,
+    *,
+    exit_code: int | None,
+    failure: Failure | None,
+    ended_at: float | None = None,
+) -> Job:
+    """Ends the current attempt and with it the job; leases go back in the same transaction."""
+    ended = ended_at if ended_at is not None else now
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.job_seq == job.seq, attempts.c.number == job.attempt)
+        .values(ended_at=ended, exit_code=exit_code, reason=reason)
+    )
+    set_leases(connection, job, ())
+    return transition(
+        connection, job, reason.status, now, reason=reason, ended_at=ended,
+        failure=None if failure is None else asdict(failure),
+        error_message=None if failure is None else failure.hint,
+        progress={**job.progress, "phase": "done"},
+    )  # fmt: skip
+
+
+def request_stop(connection: Connection, job: Job, now: float, *, force: bool) -> Job:
+    """Raises the flag that the job's own worker acts on. A second request can only add force."""
+    first = job.stop_requested_at or now
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.seq == job.seq, jobs.c.attempt == job.attempt)
+        .values(stop_requested_at=first, stop_forced=job.stop_forced or force, updated_at=now)
+    )
+    fresh = get(connection, job.id)
+    publish_status(connection, fresh, now)
+    return fresh
+
+
+def save_launch(
+    connection: Connection, job: Job, command: Sequence[str], environment: Mapping[str, str]
+) -> None:
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.job_seq == job.seq, attempts.c.number == job.attempt)
+        .values(command=list(command), environment=dict(environment))
+    )
+
+
+def save_start(connection: Connection, job: Job, pid: int | None, started_at: float | None) -> None:
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.job_seq == job.seq, attempts.c.number == job.attempt)
+        .values(pid=pid, started_at=started_at)
+    )
+
+
+def save(connection: Connection, job: Job, now: float, **values: Any) -> None:
+    """Columns that are not the status: progress, usage, warnings, log_position, total_lines."""
+    if values.keys() & {"status", "reason", "attempt"}:
+        raise ValueError("the status is changed by transition()")
+    connection.execute(update(jobs).where(jobs.c.seq == job.seq).values(updated_at=now, **values))
+
+
+def remove(connection: Connection, job: Job) -> None:
+    """The row and, by the foreign keys, all that hangs on it."""
+    gone = connection.execute(delete(jobs).where(jobs.c.seq == job.seq, jobs.c.status != JobStatus.RUNNING))
+    if gone.rowcount != 1:
+        raise Conflict(f"job {job.id} runs; stop it first")
+
+
+def publish_status(connection: Connection, job: Job, now: float) -> None:
+    data = {
+        "task_id": job.id,
+        "status": job.status,
+        "engine": job.engine,
+        "attempt": job.attempt,
+        "reason": job.reason,
+        "stop_requested": job.stop_requested_at is not None,
+    }
+    publish(connection, job.seq, "status", data, now)
+
+
+def any_queued(connection: Connection) -> bool:
+    query = select(jobs.c.seq).where(jobs.c.status == JobStatus.QUEUED).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def rebuild_leases(connection: Connection, running: Sequence[Job]) -> None:
+    """Leases as the running jobs say; whoever else held one has ended."""
+    connection.execute(delete(gpu_leases))
+    for job in running:
+        for gpu in job.gpu_ids:
+            connection.execute(insert(gpu_leases).values(gpu_id=gpu, job_seq=job.seq))
+
+
+def gpu_claimant(connection: Connection, gpu_id: int) -> str | None:
+    """The job that holds a GPU, or that waits for just this one."""
+    held = (
+        select(jobs.c.id)
+        .join(gpu_leases, gpu_leases.c.job_seq == jobs.c.seq)
+        .where(gpu_leases.c.gpu_id == gpu_id)
+    )
+    holder = connection.execute(held).scalar()
+    if holder is not None:
+        return str(holder)
+    for row in connection.execute(_queue(needs_gpu=True)):
+        if gpu_id in row.spec["resources"]["gpu_ids"]:
+            return str(row.id)
+    return None

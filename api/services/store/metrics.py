@@ -1,0 +1,399 @@
+"""Metric series: each point once, and extremes of runs of points, so that a chart costs the same however long it is.
+
+A *line* (what a chart shows) is made of the series of the attempts that belong together: where two attempts
+have the same range of steps, the newer one wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.sql import Select
+
+from api.models.events import Axis, Metric
+from api.models.job import Job
+from api.services.store.schema import (
+    attempts,
+    metric_epochs,
+    metric_points,
+    metric_rollups,
+    metric_series,
+)
+from api.utils.downsample import lttb
+
+FACTOR = 8  # points a bucket of the first level; each further level has as many of those before
+LEVELS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a line; `x` is a step, or an epoch. `value` None: it was not a number."""
+
+    x: int
+    value: float | None
+    epoch: int | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The part of a line that one attempt's series gives: its steps outside `hidden` ranges."""
+
+    series_id: int
+    points: int
+    first_x: int
+    last_x: int
+    hidden: tuple[tuple[int, int], ...]
+
+    def shows(self, x: int) -> bool:
+        return not any(low <= x <= high for low, high in self.hidden)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A thinned or raw read."""
+
+    total_points: int
+    downsampled: bool
+    points: list[Point]
+
+
+# ---- writing
+
+
+class SeriesWriter:
+    """Writes one attempt's metrics. Remembers where each series is, so that a batch costs no reads."""
+
+    def __init__(self, job_seq: int, attempt: int) -> None:
+        self.job_seq = job_seq
+        self.attempt = attempt
+        self._known: dict[tuple[str, str], _Tail] | None = None
+
+    def write(self, connection: Connection, metrics: Sequence[Metric], now: float) -> list[Metric]:
+        """Appends in order, in the caller's transaction; returns what was new, with its step filled in.
+
+        A step that is not larger than the series' last one is there already, and is dropped. When the
+        transaction fails, `reset` must be called.
+        """
+        known = self._load(connection)
+        fresh: list[Metric] = []
+        batches: dict[tuple[str, str], list[tuple[Metric, int]]] = {}
+        for metric in metrics:
+            key = (metric.axis.value, metric.name)
+            tail = known.setdefault(key, _Tail())
+            x = self._x(metric, tail)
+            if tail.last_x is not None and x <= tail.last_x:
+                continue
+            tail.last_x = x
+            batches.setdefault(key, []).append((metric, x))
+            fresh.append(metric if metric.axis is Axis.EPOCH or metric.step == x else _stepped(metric, x))
+        for key, batch in batches.items():
+            self._append(connection, key, known[key], batch, now)
+        return fresh
+
+    def reset(self) -> None:
+        self._known = None
+
+    @staticmethod
+    def _x(metric: Metric, tail: _Tail) -> int:
+        given = metric.epoch if metric.axis is Axis.EPOCH else metric.step
+        return given if given is not None else (0 if tail.last_x is None else tail.last_x) + 1
+
+    def _load(self, connection: Connection) -> dict[tuple[str, str], _Tail]:
+        if self._known is None:
+            mine = (metric_series.c.job_seq == self.job_seq, metric_series.c.attempt == self.attempt)
+            rows = connection.execute(select(metric_series).where(*mine))
+            self._known = {(row.axis, row.name): _Tail(row.id, row.points, row.last_x) for row in rows}
+        return self._known
+
+    def _append(
+        self,
+        connection: Connection,
+        key: tuple[str, str],
+        tail: _Tail,
+        batch: list[tuple[Metric, int]],
+        now: float,
+    ) -> None:
+        first, last = batch[0], batch[-1]
+        if tail.id is None:
+            values = {
+                "job_seq": self.job_seq, "attempt": self.attempt, "axis": key[0], "name": key[1], "points": 0,
+                "first_x": first[1], "last_x": last[1], "updated_at": now,
+            }  # fmt: skip
+            tail.id = connection.execute(insert(metric_series).values(values)).inserted_primary_key[0]  # type: ignore[index]
+        rows = [
+            {"series_id": tail.id, "x": x, "value": m.value, "epoch": m.epoch, "at": m.at or now}
+            for m, x in batch
+        ]
+        connection.execute(insert(metric_points), rows)
+        _roll_up(connection, tail.id, tail.points, [(x, m.value) for m, x in batch])
+        if key[0] == Axis.STEP:
+            _sum_epochs(connection, tail.id, batch, now)
+        tail.points += len(batch)
+        connection.execute(
+            update(metric_series)
+            .where(metric_series.c.id == tail.id)
+            .values(points=tail.points, last_x=last[1], last_value=last[0].value, updated_at=now)
+        )
+
+
+@dataclass(slots=True)
+class _Tail:
+    id: int | None = None
+    points: int = 0
+    last_x: int | None = None
+
+
+def _stepped(metric: Metric, x: int) -> Metric:
+    return Metric(metric.name, metric.value, x, metric.epoch, metric.axis, metric.at)
+
+
+def _roll_up(
+    connection: Connection, series_id: int, before: int, points: Sequence[tuple[int, float | None]]
+) -> None:
+    """Merges a batch into the extremes of every level. `before`: how many points the series had."""
+    rows: list[dict[str, object]] = []
+    for level in range(1, LEVELS + 1):
+        size = FACTOR**level
+        start = 0
+        while start < len(points):
+            bucket = (before + start) // size
+            end = min(len(points), (bucket + 1) * size - before)
+            rows.append(
+                {"series_id": series_id, "level": level, "bucket": bucket, **_extremes(points[start:end])}
+            )
+            start = end
+    table = metric_rollups.c
+    statement = upsert(metric_rollups)
+    new = statement.excluded
+    lower = (table.min_value.is_(None)) | (new.min_value < table.min_value)
+    higher = (table.max_value.is_(None)) | (new.max_value > table.max_value)
+    statement = statement.on_conflict_do_update(
+        index_elements=["series_id", "level", "bucket"],
+        set_={
+            "min_x": func.iif(lower, new.min_x, table.min_x),
+            "min_value": func.iif(lower, new.min_value, table.min_value),
+            "max_x": func.iif(higher, new.max_x, table.max_x),
+            "max_value": func.iif(higher, new.max_value, table.max_value),
+            "null_x": func.coalesce(table.null_x, new.null_x),
+        },
+    )
+    connection.execute(statement, rows)
+
+
+def _extremes(points: Sequence[tuple[int, float | None]]) -> dict[str, object]:
+    numbers = [(value, x) for x, value in points if value is not None]
+    low, high = (min(numbers), max(numbers)) if numbers else ((None, None), (None, None))
+    null_x = next((x for x, value in points if value is None), None)
+    return {"min_x": low[1], "min_value": low[0], "max_x": high[1], "max_value": high[0], "null_x": null_x}
+
+
+def _sum_epochs(
+    connection: Connection, series_id: int, batch: Iterable[tuple[Metric, int]], now: float
+) -> None:
+    sums: dict[int, list[float]] = {}
+    for metric, x in batch:
+        if metric.epoch is not None and metric.value is not None:
+            entry = sums.setdefault(metric.epoch, [0.0, 0, 0])
+            entry[0] += metric.value
+            entry[1] += 1
+            entry[2] = x
+    if not sums:
+        return
+    rows = [
+        {"series_id": series_id, "epoch": epoch, "total": total, "points": number, "last_x": last, "at": now}
+        for epoch, (total, number, last) in sums.items()
+    ]
+    statement = upsert(metric_epochs)
+    old, new = metric_epochs.c, statement.excluded
+    statement = statement.on_conflict_do_update(
+        index_elements=["series_id", "epoch"],
+        set_={
+            "total": old.total + new.total,
+            "points": old.points + new.points,
+            "last_x": new.last_x,
+            "at": new.at,
+        },
+    )
+    connection.execute(statement, rows)
+
+
+# ---- reading
+
+
+def names(connection: Connection, job: Job, series: int) -> list[dict[str, object]]:
+    """What was recorded in the attempts of a series."""
+    rows = connection.execute(
+        select(
+            metric_series.c.name, metric_series.c.axis, func.sum(metric_series.c.points).label("points"),
+            func.max(metric_series.c.last_x).label("last_x"), func.max(metric_series.c.updated_at).label("updated_at"),
+        )
+        .join(attempts, (attempts.c.job_seq == metric_series.c.job_seq) & (attempts.c.number == metric_series.c.attempt))
+        .where(metric_series.c.job_seq == job.seq, attempts.c.series == series)
+        .group_by(metric_series.c.name, metric_series.c.axis)
+        .order_by(metric_series.c.name, metric_series.c.axis)
+    )  # fmt: skip
+    return [
+        {
+            "name": r.name,
+            "type": r.axis,
+            "points": int(r.points),
+            "last": r.last_x,
+            "updated_at": r.updated_at,
+        }
+        for r in rows
+    ]
+
+
+def segments(
+    connection: Connection, job: Job, series: int, axis: Axis, name: str, *, upto: int | None = None
+) -> list[Segment]:
+    """Oldest attempt first. `upto`: as if later attempts had not been."""
+    query = (
+        select(metric_series.c.id, metric_series.c.points, metric_series.c.first_x, metric_series.c.last_x)
+        .join(attempts, (attempts.c.job_seq == metric_series.c.job_seq) & (attempts.c.number == metric_series.c.attempt))
+        .where(
+            metric_series.c.job_seq == job.seq, attempts.c.series == series,
+            metric_series.c.axis == axis.value, metric_series.c.name == name,
+        )
+        .order_by(metric_series.c.attempt)
+    )  # fmt: skip
+    if upto is not None:
+        query = query.where(metric_series.c.attempt <= upto)
+    rows = connection.execute(query).all()
+    ranges = [(row.first_x, row.last_x) for row in rows]
+    return [
+        Segment(row.id, row.points, row.first_x, row.last_x, tuple(ranges[index + 1 :]))
+        for index, row in enumerate(rows)
+    ]
+
+
+def last_points(connection: Connection, parts: Sequence[Segment], limit: int, since: int | None) -> Line:
+    """The newest `limit` raw points, oldest first."""
+    total = _total(connection, parts, since)
+    found: list[Point] = []
+    for part in parts:
+        query = _points(part, since).order_by(metric_points.c.x.desc()).limit(limit)
+        found += [Point(r.x, r.value, r.epoch, r.at) for r in connection.execute(query)]
+    found.sort(key=lambda point: point.x)
+    return Line(total, False, found[-limit:])
+
+
+def thinned(connection: Connection, parts: Sequence[Segment], limit: int, since: int | None) -> Line:
+    """The whole line in at most `limit` points that keep its shape (LTTB over the extremes of its runs)."""
+    total = _total(connection, parts, since)
+    if total <= max(limit, 1):
+        return last_points(connection, parts, max(limit, 1), since)
+    candidates: dict[int, float | None] = {}
+    for part in parts:
+        candidates.update(_candidates(connection, part, limit, total, since))
+    ordered = sorted(candidates.items())
+    kept = [ordered[index][0] for index in lttb(ordered, limit)]
+    return Line(total, True, at(connection, parts, kept))
+
+
+def _points(part: Segment, since: int | None) -> Select[Any]:
+    query = select(metric_points).where(metric_points.c.series_id == part.series_id)
+    if since is not None:
+        query = query.where(metric_points.c.x >= since)
+    for low, high in part.hidden:
+        query = query.where((metric_points.c.x < low) | (metric_points.c.x > high))
+    return query
+
+
+def _total(connection: Connection, parts: Sequence[Segment], since: int | None) -> int:
+    total = 0
+    for part in parts:
+        overlapped = any(low <= part.last_x and high >= part.first_x for low, high in part.hidden)
+        if not overlapped and (since is None or since <= part.first_x):
+            total += part.points
+        else:
+            query = _points(part, since).with_only_columns(func.count())
+            total += int(connection.execute(query).scalar_one())
+    return total
+
+
+def _candidates(
+    connection: Connection, part: Segment, limit: int, total: int, since: int | None
+) -> dict[int, float | None]:
+    """Points that a thinned line may be made of: all of a short series, the extremes of a long one's runs."""
+    if part.last_x < (since or part.first_x):
+        return {}
+    level = 0
+    while level < LEVELS and part.points // FACTOR ** (level + 1) >= limit * part.points / total:
+        level += 1
+    if level == 0:
+        rows = connection.execute(_points(part, since))
+        return {row.x: row.value for row in rows}
+    found: dict[int, float | None] = {}
+    query = select(metric_rollups).where(
+        metric_rollups.c.series_id == part.series_id, metric_rollups.c.level == level
+    )
+    for row in connection.execute(query):
+        for x, value in ((row.min_x, row.min_value), (row.max_x, row.max_value), (row.null_x, None)):
+            if x is not None and (since is None or x >= since) and part.shows(x):
+                found[x] = value
+    ends = select(metric_points.c.x, metric_points.c.value).where(
+        metric_points.c.series_id == part.series_id, metric_points.c.x.in_((part.first_x, part.last_x))
+    )
+    for row in connection.execute(ends):
+        if (since is None or row.x >= since) and part.shows(row.x):
+            found[row.x] = row.value
+    return found
+
+
+def at(connection: Connection, parts: Sequence[Segment], xs: Sequence[int]) -> list[Point]:
+    """The points of a line at some x."""
+    found: dict[int, Point] = {}
+    for part in parts:
+        mine = [x for x in xs if part.first_x <= x <= part.last_x and part.shows(x)]
+        for start in range(0, len(mine), 500):
+            query = select(metric_points).where(
+                metric_points.c.series_id == part.series_id, metric_points.c.x.in_(mine[start : start + 500])
+            )
+            found.update({r.x: Point(r.x, r.value, r.epoch, r.at) for r in connection.execute(query)})
+    return [found[x] for x in sorted(found)]
+
+
+def epoch_means(connection: Connection, parts: Sequence[Segment]) -> list[Point]:
+    """The mean of each epoch's step values, for a trainer that reports none of its own."""
+    sums: dict[int, list[tuple[Segment, float, int, float]]] = {}
+    for part in parts:
+        rows = connection.execute(select(metric_epochs).where(metric_epochs.c.series_id == part.series_id))
+        for row in rows:
+            sums.setdefault(row.epoch, []).append((part, row.total, row.points, row.at))
+    points = []
+    for epoch, entries in sorted(sums.items()):
+        if len(entries) > 1:  # an epoch that a stop cut in two: add up what is shown of each attempt
+            entries = [_shown_sum(connection, part, epoch, at) for part, _, _, at in entries]
+        number = sum(entry[2] for entry in entries)
+        if number:
+            points.append(Point(epoch, sum(entry[1] for entry in entries) / number, epoch, entries[-1][3]))
+    return points
+
+
+def _shown_sum(
+    connection: Connection, part: Segment, epoch: int, at: float
+) -> tuple[Segment, float, int, float]:
+    query = _points(part, None).where(metric_points.c.epoch == epoch)
+    columns = (func.coalesce(func.sum(metric_points.c.value), 0.0), func.count(metric_points.c.value))
+    total, number = connection.execute(query.with_only_columns(*columns)).one()
+    return part, float(total), int(number), at
+
+
+def last_value(connection: Connection, job: Job, name: str, axis: Axis = Axis.STEP) -> float | None:
+    query = (
+        select(metric_series.c.last_value)
+        .where(
+            metric_series.c.job_seq == job.seq,
+            metric_series.c.name == name,
+            metric_series.c.axis == axis.value,
+        )
+        .order_by(metric_series.c.attempt.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar()

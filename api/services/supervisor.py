@@ -1,0 +1,220 @@
+"""The supervisor: starts what waits, follows what runs, ends what must end.
+
+One thread schedules, one worker thread follows each running job and is the only writer of that job's row while
+it runs. Each does its work in turns that return, so that a test can call them with a clock of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from api.models.job import Job, JobStatus
+from api.services.engines.base import Engine
+from api.services.executors.base import Executor
+from api.services.feed import Feed
+from api.services.store import jobs as store
+from api.services.store.database import Database
+from api.services.worker import Worker
+from api.services.workspaces import Workspaces
+from api.utils.errors import TrainyardError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many jobs run at a time, and how long the supervisor waits for things. Seconds."""
+
+    workers: int = 2
+    stop_grace: float = 120.0
+    stall_seconds: float = 120.0
+    kill_grace: float = 10.0
+    force_grace: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a worker works with."""
+
+    db: Database
+    engines: Mapping[str, Engine]
+    executor: Executor
+    workspaces: Workspaces
+    feed: Feed
+    limits: Limits
+    base_env: Mapping[str, str]
+
+
+class Supervisor:
+    """Owns the workers. `free_gpus` says which GPUs nobody uses, most wanted first (leases are not its business)."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        free_gpus: Callable[[], tuple[int, ...]],
+        *,
+        clock: Callable[[], float] = time.time,
+        interval: float = 0.2,
+    ) -> None:
+        self.parts = parts
+        self.clock = clock
+        self.interval = interval
+        self._free_gpus = free_gpus
+        self._workers: dict[str, Worker] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._last_turn = time.monotonic()
+
+    # ---- life
+
+    def start(self) -> None:
+        """Re-adopts what is alive, and only then accepts new work."""
+        self.adopt()
+        scheduler = threading.Thread(target=self._schedule, name="scheduler", daemon=True)
+        self._threads.append(scheduler)
+        scheduler.start()
+        for worker in self.workers():
+            self._follow(worker)
+
+    def close(self, deadline: float = 8.0) -> None:
+        """Stops following; trainings go on by themselves. Waits for turns under way, at most `deadline` seconds."""
+        self._stopping.set()
+        self._wake.set()
+        end = time.monotonic() + deadline
+        for worker in self.workers():
+            worker.wake()
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def wake_worker(self, job_id: str) -> None:
+        """Makes the job's worker look at once (a stop was asked for)."""
+        with self._lock:
+            worker = self._workers.get(job_id)
+        if worker is not None:
+            worker.wake()
+
+    def last_turn_age(self) -> float:
+        """Seconds since the scheduler last finished a turn; for health."""
+        return time.monotonic() - self._last_turn
+
+    def workers(self) -> list[Worker]:
+        with self._lock:
+            return list(self._workers.values())
+
+    def own_pids(self) -> frozenset[int]:
+        """Processes of our running jobs, as last sampled."""
+        return frozenset(pid for worker in self.workers() for pid in worker.pids)
+
+    def owner_of(self, pid: int) -> str | None:
+        return next((worker.job.id for worker in self.workers() if pid in worker.pids), None)
+
+    # ---- adoption
+
+    def adopt(self) -> None:
+        """One worker for each job that the database says runs; each has looked once before this returns."""
+        with self.parts.db.write() as connection:
+            running = store.with_status(connection, JobStatus.RUNNING)
+            store.rebuild_leases(connection, running)
+        for job in running:
+            worker = self._worker(job)
+            if not self._turn(worker):
+                with self._lock:
+                    self._workers[job.id] = worker
+        if running:
+            log.info("adopted %d running job(s)", len(running))
+
+    # ---- scheduling
+
+    def turn(self) -> int:
+        """Starts what can start now; returns how many."""
+        started = 0
+        while not self._stopping.is_set():
+            job = self._claim()
+            if job is None:
+                return started
+            worker = self._worker(job)
+            with self._lock:
+                self._workers[job.id] = worker
+            self._follow(worker)
+            started += 1
+        return started
+
+    def _claim(self) -> Job | None:
+        with self.parts.db.read() as connection:
+            if not store.any_queued(connection):
+                return None
+        with self._lock:
+            on_cpu = sum(1 for worker in self._workers.values() if not worker.job.spec.resources.needs_gpu)
+        room = store.Room(self._free_gpus(), self.parts.limits.workers - on_cpu)
+        if not room.gpus and room.cpu_places <= 0:
+            return None
+        with self.parts.db.write() as connection:
+            job = store.claim(connection, room, self.clock())
+        if job is not None:
+            self.parts.feed.notify()
+        return job
+
+    def _schedule(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.turn()
+            except (
+                Exception
+            ):  # the loop must outlive whatever one turn meets; /readyz tells when it no longer turns
+                log.exception("scheduling failed; will try again")
+            else:
+                self._last_turn = time.monotonic()
+            self._wake.wait(1.0)
+            self._wake.clear()
+
+    # ---- following
+
+    def _worker(self, job: Job) -> Worker:
+        return Worker(self.parts, job, clock=self.clock, ports=self._ports_in_use)
+
+    def _ports_in_use(self) -> set[int]:
+        return {port for worker in self.workers() for port in worker.ports}
+
+    def _follow(self, worker: Worker) -> None:
+        thread = threading.Thread(
+            target=self._run, args=(worker,), name=f"worker-{worker.job.id}", daemon=True
+        )
+        with self._lock:
+            self._threads = [t for t in self._threads if t.is_alive() or not t.ident] + [thread]
+        thread.start()
+
+    def _run(self, worker: Worker) -> None:
+        while not self._stopping.is_set():
+            if self._turn(worker):
+                break
+            worker.wait(0.0 if worker.behind else self.interval)
+        else:
+            return
+        with self._lock:
+            self._workers.pop(worker.job.id, None)
+        self.wake()
+
+    def _turn(self, worker: Worker) -> bool:
+        """One turn, whatever it meets. True when the job has ended."""
+        try:
+            return worker.turn(self.clock())
+        except TrainyardError as problem:
+            log.warning("job %s: %s; will try again", worker.job.id, problem)
+        except (
+            Exception
+        ):  # a worker must outlive a full disk or a bug; the job stays where it is until a turn works
+            log.exception("job %s: a turn failed; will try again", worker.job.id)
+        worker.reset()
+        worker.wait(1.0)
+        return False

@@ -1,0 +1,340 @@
+"""The worker: follows one attempt from its launch to its end, and is the only one to write that end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from api.models.job import EndReason, Failure, Job, JobStatus
+from api.models.workspace import Workspace
+from api.services.engines.base import Ending, Launch
+from api.services.executors.base import LaunchError, Observation, RunState, Usage
+from api.services.ingest import Ingestor
+from api.services.store import jobs as store
+from api.utils.errors import TrainyardError
+from api.utils.faults import fault
+from api.utils.secrets import masked
+
+if TYPE_CHECKING:
+    from api.services.supervisor import Parts
+
+log = logging.getLogger(__name__)
+
+SAMPLE_SECONDS = 5.0  # between two looks at what the tree uses
+HUNG_CPU_SHARE = 0.02  # of one core: a hung trainer's idle threads stay under it
+ALIVE = (RunState.RUNNING, RunState.ORPHAN)
+
+
+class Worker:
+    """Turns of one attempt. State that matters is in the database; what is kept here can be made again from it."""
+
+    def __init__(
+        self, parts: Parts, job: Job, *, clock: Callable[[], float], ports: Callable[[], set[int]]
+    ) -> None:
+        self.job = job
+        self.parts = parts
+        self.ports: tuple[int, ...] = ()
+        self.behind = False
+        self._ports_in_use = ports
+        self._clock = clock
+        self._engine = parts.engines[job.engine]
+        self._wake = threading.Event()
+        self._watch = HangWatch(parts.limits.stall_seconds)
+        self._growth = GrowthWatch()
+        self._sampled_at: float | None = None
+        self._last_usage: Usage | None = None
+        self._killing = False
+        self._pid: int | None = None
+        with parts.db.read() as connection:
+            self.attempt = store.attempt(connection, job)
+        self.workspace: Workspace = parts.workspaces.of(self.attempt)
+        self.handle = parts.executor.handle(self.workspace)
+        self.ingest = Ingestor(parts.db, self._engine, job, self.attempt, self.workspace)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Its processes, as last sampled."""
+        return self._last_usage.pids if self._last_usage is not None else ()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def wait(self, seconds: float) -> None:
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+    def reset(self) -> None:
+        """After a turn that failed: what was not committed is read again."""
+        self.ingest.reset()
+
+    def turn(self, now: float) -> bool:
+        """Looks once, writes what is new, does what is due. True when the job has ended."""
+        with self.parts.db.read() as connection:
+            self.job = store.get(connection, self.job.id)
+        if self.job.status is not JobStatus.RUNNING:
+            return True
+        seen = self.parts.executor.poll(self.handle)
+        if seen.state is RunState.ABSENT:
+            return self._begin(now)
+        if seen.pid is not None and self._pid is None:
+            self._note_start(seen, now)
+        alive = seen.state in ALIVE
+        news = self.ingest.turn(now, final=not alive)
+        self.behind = news.behind
+        if news.written:
+            self.parts.feed.notify()
+        if news.behind:
+            return False
+        if alive:
+            self._attend(seen, now)
+            return False
+        self._end(self._verdict(seen), seen, now)
+        return True
+
+    # ---- beginning
+
+    def _begin(self, now: float) -> bool:
+        if self.job.stop_requested_at is not None:
+            self._finish(EndReason.STOPPED_BY_USER, None, now, exit_code=None)
+            return True
+        try:
+            self._launch()
+        except (TrainyardError, LaunchError, OSError) as problem:
+            failure = Failure(
+                "bad_config" if isinstance(problem, TrainyardError) else "unknown", str(problem)
+            )
+            self._finish(EndReason.LAUNCH_FAILED, failure, now, exit_code=None)
+            return True
+        return False
+
+    def _launch(self) -> None:
+        limits = self.job.spec.resources
+        self.ports = free_ports(2, self._ports_in_use())
+        launch = Launch(
+            job=self.job,
+            workspace=self.workspace,
+            gpu_ids=self.job.gpu_ids,
+            ports=self.ports,
+            base_env={**self.parts.base_env, **self.job.spec.env},
+            resume_from=self.attempt.resume_from,
+        )
+        fault("worker.before_prepare")
+        command = self._engine.prepare(launch)
+        fault("worker.after_prepare")
+        with self.parts.db.write() as connection:
+            chosen = {
+                k: v for k, v in command.env.items() if self.parts.base_env.get(k) != v or k in CHILD_ENV
+            }
+            store.save_launch(connection, self.job, command.argv, masked(chosen))
+        self.parts.executor.launch(command, self.workspace, limits)
+        fault("worker.after_launch")
+
+    def _note_start(self, seen: Observation, now: float) -> None:
+        started = seen.started_at if seen.started_at is not None else now
+        with self.parts.db.write() as connection:
+            store.save_start(connection, self.job, seen.pid, started)
+            store.save(connection, self.job, now, started_at=started)
+        self._pid = seen.pid
+
+    # ---- while it lives
+
+    def _attend(self, seen: Observation, now: float) -> None:
+        self._sample(now)
+        if self.job.stop_requested_at is not None:
+            self._stop(now, self.job.stop_requested_at)
+            return
+        limit = self.job.spec.max_runtime
+        started = seen.started_at or self.job.started_at or now
+        if limit is not None and now - started > limit:
+            self._kill(now, "timed_out")
+        elif self._watch.hung(self.ingest.fatal_since, self.ingest.last_output, self._last_usage, now):
+            self._kill(now, "stalled")
+
+    def _sample(self, now: float) -> None:
+        if self._sampled_at is not None and 0 <= now - self._sampled_at < SAMPLE_SECONDS:
+            return
+        usage = self.parts.executor.usage(self.handle)
+        before, elapsed = self._last_usage, now - (self._sampled_at or now)
+        self._sampled_at, self._last_usage = now, usage
+        if usage is None:
+            return
+        percent = None
+        if before is not None and elapsed > 0:
+            percent = round(max(0.0, usage.cpu_seconds - before.cpu_seconds) / elapsed * 100, 1)
+        shown = {"cpu_percent": percent, "rss_bytes": usage.rss_bytes, "pids": list(usage.pids), "at": now}
+        with self.parts.db.write(durable=False) as connection:
+            store.save(connection, self.job, now, usage=shown)
+
+    def _stop(self, now: float, requested: float) -> None:
+        """Soft stop, then SIGTERM to the group, then SIGKILL; the keeper does the last two."""
+        if self.job.stop_forced:
+            self.parts.executor.stop(self.handle, self.parts.limits.force_grace)
+        elif self._killing or not self._engine.soft_stop(self.workspace):
+            self._killing = True  # nothing is saved before the first step: there is nothing to wait for
+            self.parts.executor.stop(self.handle, self.parts.limits.kill_grace)
+        elif now > requested + stop_grace(self.job, self.parts.limits.stop_grace):
+            if not self._growth.grows(Path(self.attempt.output_dir), now):
+                self._killing = True
+                self.parts.executor.stop(self.handle, self.parts.limits.kill_grace)
+
+    def _kill(self, now: float, kind: str) -> None:
+        if self.ingest.progress.ending is None:
+            log.warning("job %s: ending it (%s)", self.job.id, kind)
+            self.ingest.progress = replace(self.ingest.progress, ending=kind)
+            with self.parts.db.write() as connection:
+                store.save(connection, self.job, now, progress=self.ingest.progress.to_dict())
+        self.parts.executor.stop(self.handle, self.parts.limits.kill_grace)
+
+    # ---- the end
+
+    def _verdict(self, seen: Observation) -> EndReason:
+        stop = self.job.stop_requested_at
+        if stop is not None and (seen.ended_at is None or seen.ended_at >= stop):
+            return EndReason.STOPPED_BY_USER
+        if seen.state is RunState.VANISHED:
+            return EndReason.LOST
+        if seen.error is not None:
+            return EndReason.LAUNCH_FAILED
+        if self.ingest.progress.ending is not None:
+            return EndReason.TIMED_OUT
+        if seen.oom_killed:
+            return EndReason.OUT_OF_MEMORY
+        return (
+            EndReason.DONE if seen.exit_code == 0 and self.ingest.progress.finished else EndReason.EXIT_CODE
+        )
+
+    def _end(self, reason: EndReason, seen: Observation, now: float) -> None:
+        failure = None
+        if reason.status is JobStatus.FAILED:
+            failure = self._explain(reason, seen)
+        self._finish(reason, failure, now, exit_code=seen.exit_code, ended_at=seen.ended_at)
+
+    def _explain(self, reason: EndReason, seen: Observation) -> Failure:
+        if reason is EndReason.LOST:
+            return Failure(
+                "lost", "its processes vanished with the machine or were killed from outside; resume it"
+            )
+        if reason is EndReason.LAUNCH_FAILED:
+            return Failure("missing_file", f"could not be started: {seen.error}")
+        told = self._engine.explain(
+            Ending(seen.exit_code, self.ingest.progress.finished, self.ingest.progress.faults, self.ingest.tail(),
+                   seen.oom_killed)
+        )  # fmt: skip
+        ending = self.ingest.progress.ending
+        if ending == "timed_out":
+            return Failure(
+                "timed_out", f"ran longer than its max_runtime of {self.job.spec.max_runtime} s", told.line
+            )
+        if ending == "stalled" and told.kind in ("unknown", "signal", "incomplete"):
+            return Failure(
+                "stalled", "it printed an error and then hung; it was ended. " + told.hint, told.line
+            )
+        return told
+
+    def _finish(
+        self, reason: EndReason, failure: Failure | None, now: float, *, exit_code: int | None,
+        ended_at: float | None = None,
+    ) -> None:  # fmt: skip
+        fault("worker.before_finish")
+        with self.parts.db.write() as connection:
+            self.job = store.finish(
+                connection, self.job, reason, now, exit_code=exit_code, failure=failure, ended_at=ended_at
+            )
+        fault("worker.after_finish")
+        self.parts.feed.notify()
+        level = logging.WARNING if self.job.status is JobStatus.FAILED else logging.INFO
+        log.log(level, "job %s %s (%s, exit code %s)", self.job.id, self.job.status, reason, exit_code)
+
+
+#: shown with an attempt although the service's own environment has them too
+CHILD_ENV = (
+    "CUDA_VISIBLE_DEVICES",
+    "PYTHONUNBUFFERED",
+    "CUDA_DEVICE_ORDER",
+    "NCCL_P2P_DISABLE",
+    "NCCL_IB_DISABLE",
+)
+
+
+def stop_grace(job: Job, least: float) -> float:
+    """Seconds a soft stop may take: the setting, or three measured steps and the last save if those are longer."""
+    step = job.progress.get("time_per_step") or 0.0
+    return float(max(least, 3 * step + (job.progress.get("last_save_seconds") or 0.0)))
+
+
+class HangWatch:
+    """Tells a trainer that hangs after its final traceback from one that prints a caught one before a long step."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._since: float | None = None
+        self._cpu = 0.0
+
+    def hung(
+        self, fatal_since: float | None, last_output: float | None, usage: Usage | None, now: float
+    ) -> bool:
+        """`fatal_since`: when the traceback's last line was read, if nothing but it explains the silence."""
+        if fatal_since is None or usage is None:
+            self._since = None
+            return False
+        start = max(fatal_since, last_output or fatal_since)
+        if self._since is None or self._since < start:
+            self._since, self._cpu = start, usage.cpu_seconds
+        if usage.cpu_seconds - self._cpu > HUNG_CPU_SHARE * (now - self._since) + 0.5:
+            self._since, self._cpu = now, usage.cpu_seconds
+        return now - self._since >= self.seconds
+
+
+class GrowthWatch:
+    """Whether files under a directory still grow: a save that is under way is not cut short."""
+
+    QUIET = 5.0
+
+    def __init__(self) -> None:
+        self._size = -1
+        self._changed_at = 0.0
+        self._looked_at = 0.0
+
+    def grows(self, directory: Path, now: float) -> bool:
+        if self._size < 0 or now - self._looked_at >= 1.0:
+            self._looked_at = now
+            size = tree_size(directory)
+            if size != self._size:
+                self._size, self._changed_at = size, now
+        return now - self._changed_at < self.QUIET
+
+
+def tree_size(directory: Path) -> int:
+    """Bytes in regular files below a directory."""
+    total = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_size
+            except FileNotFoundError:  # a temporary file of a save that was just renamed
+                continue
+    return total
+
+
+def free_ports(count: int, used: set[int]) -> tuple[int, ...]:
+    """Ports that nothing listens on now and no other live job was given."""
+    found: list[int] = []
+    held: list[socket.socket] = []
+    try:
+        while len(found) < count:
+            probe = socket.socket()
+            held.append(probe)
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+            if port not in used:
+                found.append(port)
+    finally:
+        for probe in held:
+            probe.close()
+    return tuple(found)

@@ -1,0 +1,258 @@
+"""Every setting as data: its name, default and help. Nothing else in the service reads the environment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PREFIX = "TRAINYARD_"
+ROOT = Path(__file__).resolve().parent.parent
+BUNDLED_TRAINER = ROOT / "examples" / "mini_diffusion_pipe"
+
+
+class SettingError(ValueError):
+    """One line that names the setting and says what is wrong with it."""
+
+
+def _path(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError("is not a path")
+    return Path(os.path.abspath(os.path.expanduser(text)))
+
+
+def _interpreter(text: str) -> str:
+    return str(_path(text)) if os.sep in text else text
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(_path(part) for part in text.split(os.pathsep) if part)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"is {text!r}; it must be one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise ValueError(f"is {text!r}; it must be a whole number") from None
+        if not low <= number <= high:
+            raise ValueError(f"is {number}; it must be between {low} and {high}")
+        return number
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"is {text!r}; it must be a number of seconds") from None
+    if not 0 < number <= 7 * 86400:
+        raise ValueError(f"is {text}; it must be more than 0 and at most a week of seconds")
+    return number
+
+
+def _ports(text: str) -> tuple[int, ...]:
+    port = _integer(0, 65535)
+    ports = tuple(port(part) for part in _words(text))
+    if not ports:
+        raise ValueError("names no port")
+    return ports
+
+
+def _switch(text: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
+    if text.lower() not in words:
+        raise ValueError(f"is {text!r}; it must be true or false")
+    return words[text.lower()]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row. `default` may be a function of the settings above it in the table."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: str | Callable[[Mapping[str, Any]], str]
+    help: str
+    metavar: str = ""
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+
+def _under_data(name: str) -> Callable[[Mapping[str, Any]], str]:
+    return lambda known: str(known["data_dir"] / name)
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("data_dir", _path, "./data", "everything the service writes, unless set apart below", "DIR"),
+    Setting("database_url", str, lambda s: f"sqlite:///{s['data_dir'] / 'trainyard.db'}",
+            "where jobs, metrics and accounts are kept (SQLite)", "URL"),
+    Setting("config_dir", _path, _under_data("configs"), "generated training configurations", "DIR"),
+    Setting("log_dir", _path, _under_data("logs"), "job logs", "DIR"),
+    Setting("output_dir", _path, _under_data("training_runs"), "job outputs", "DIR"),
+    Setting("diffusion_pipe_root", _path, str(BUNDLED_TRAINER),
+            "a diffusion-pipe checkout; its train.py is run unmodified (default: the bundled small trainer)", "DIR"),
+    Setting("diffusion_pipe_python", _interpreter, sys.executable,
+            "the interpreter of that install's own environment (default: the service's)", "FILE"),
+    Setting("diffusion_pipe_launcher", _choice("auto", "deepspeed", "python"), "auto",
+            "how train.py is started: through the deepspeed launcher, plainly, or what is there"),
+    Setting("allowed_roots", _paths, lambda s: str(s["data_dir"] / "workspace"),
+            "where client-supplied paths may point, separated by ':' (default: <data>/workspace)", "DIRS"),
+    Setting("stop_grace", _seconds, "120", "seconds a graceful stop waits for the trainer to save", "SECONDS"),
+    Setting("stall_seconds", _seconds, "120",
+            "seconds of silence without CPU use after a final traceback before a hung trainer is ended", "SECONDS"),
+    Setting("max_upload_bytes", _integer(1, 1 << 50), str(50 * 1024**3), "largest request body", "BYTES"),
+    Setting("auth", _choice("auto", "required", "off"), "auto",
+            "auto: the local operator needs no token on loopback; required: everybody; off: nobody, loopback only"),
+    Setting("insecure", _switch, "false", "allow --auth off on an address other than loopback"),
+    Setting("host", str, "127.0.0.1", "address to listen on"),
+    Setting("port", _ports, "8080", "port to listen on; may be repeated; 0 takes a free one"),
+    Setting("threads", _integer(1, 512), "16", "threads that answer requests, besides those of open streams", "N"),
+    Setting("workers", _integer(1, 512), "2", "jobs at a time that hold no GPU", "N"),
+    Setting("executor", _choice("local"), "local", "where jobs run"),
+    Setting("trusted_hosts", _words, "", "further Host names to answer to, separated by commas", "NAMES"),
+    Setting("cors_origins", _words, "", "web origins whose pages may use the API, separated by commas", "ORIGINS"),
+    Setting("log_format", _choice("text", "json"), "text", "the service's own log, on standard error"),
+    Setting("fault", str, "", "for tests: the named crash point ends the service like a SIGKILL", "NAME"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The values in force."""
+
+    data_dir: Path
+    database_url: str
+    config_dir: Path
+    log_dir: Path
+    output_dir: Path
+    diffusion_pipe_root: Path
+    diffusion_pipe_python: str
+    diffusion_pipe_launcher: str
+    allowed_roots: tuple[Path, ...]
+    stop_grace: float
+    stall_seconds: float
+    max_upload_bytes: int
+    auth: str
+    insecure: bool
+    host: str
+    port: tuple[int, ...]
+    threads: int
+    workers: int
+    executor: str
+    trusted_hosts: tuple[str, ...]
+    cors_origins: tuple[str, ...]
+    log_format: str
+    fault: str
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """One flag a setting; a flag left out is absent from the namespace."""
+    parser.add_argument("--config", metavar="FILE", default=None,
+                        help="settings file (default: trainyard.toml in the data directory)")  # fmt: skip
+    for row in SETTINGS:
+        shown = row.default if isinstance(row.default, str) else ""
+        if shown == sys.executable or shown.startswith(str(ROOT)):
+            shown = ""
+        text = row.help + (f" (default: {shown})" if shown else "") + f" [{row.variable}]"
+        if row.parse is _switch:
+            parser.add_argument(row.flag, dest=row.name, action="store_const", const="true",
+                                default=argparse.SUPPRESS, help=text)  # fmt: skip
+        else:
+            action = "append" if row.name == "port" else "store"
+            parser.add_argument(row.flag, dest=row.name, action=action, metavar=row.metavar or None,
+                                default=argparse.SUPPRESS, help=text)  # fmt: skip
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """Flag, else environment, else file, else default. Raises SettingError."""
+    given = {name: ",".join(v) if isinstance(v, list) else v for name, v in flags.items()}
+    values: dict[str, Any] = {}
+    written: Mapping[str, str] | None = None
+    for row in SETTINGS:
+        if row.name in given:
+            text, source = str(given[row.name]), row.flag
+        elif row.variable in environ:
+            text, source = environ[row.variable], row.variable
+        else:
+            if written is None and values:
+                written = _from_file(given.get("config"), values["data_dir"])
+            if written and row.name in written:
+                text, source = written[row.name], f"{row.name} in the settings file"
+            else:
+                text, source = (
+                    row.default if isinstance(row.default, str) else row.default(values),
+                    row.variable,
+                )
+        try:
+            values[row.name] = row.parse(text)
+        except ValueError as problem:
+            raise SettingError(f"{source} {problem}") from None
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+def _from_file(named: str | None, data_dir: Path) -> Mapping[str, str]:
+    path = Path(named) if named else data_dir / "trainyard.toml"
+    if not named and not path.exists():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise SettingError(f"settings file {path} cannot be used: {problem}") from None
+    known = {row.name: row for row in SETTINGS}
+    for name in table:
+        if name not in known or name == "data_dir":
+            raise SettingError(f"settings file {path}: there is no setting {name!r} to set in a file")
+    return {name: _text(known[name], value) for name, value in table.items()}
+
+
+def _text(row: Setting, value: object) -> str:
+    if isinstance(value, list):
+        return (os.pathsep if row.parse is _paths else ",").join(str(part) for part in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1", "127.0.0.1") or host.startswith("127.")
+
+
+def _check(settings: Settings) -> None:
+    if not settings.database_url.startswith("sqlite:///"):
+        raise SettingError(f"{PREFIX}DATABASE_URL is {settings.database_url!r}; it must be sqlite:///PATH")
+    if settings.auth == "off" and not is_loopback(settings.host) and not settings.insecure:
+        raise SettingError(
+            f"{PREFIX}AUTH is off and {PREFIX}HOST is {settings.host}: anybody who can reach it could run code "
+            "here; give --insecure too if that is meant"
+        )
+
+
+def environment(environ: Mapping[str, str], names: Sequence[str] = ()) -> dict[str, str]:
+    """What children inherit: the service's own environment less its settings."""
+    return {k: v for k, v in environ.items() if not k.startswith(PREFIX) or k in names}

@@ -1,0 +1,46 @@
+"""Crash points: places where a test kills the service, to prove that a restart mends what was half done."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+POINTS: frozenset[str] = frozenset(
+    {
+        "launch.before_lock",  # nothing was done yet
+        "launch.after_lock",  # the attempt is claimed and described, nothing was started
+        "launch.after_spawn",  # its keeper runs, nobody was told
+        "submit.before_insert",
+        "submit.after_insert",  # accepted, not answered
+        "worker.before_prepare",  # claimed, with its leases
+        "worker.after_prepare",  # its configs are written
+        "worker.after_launch",
+        "ingest.before_commit",  # lines were read, nothing is kept of them
+        "ingest.after_commit",
+        "worker.before_finish",  # its processes are gone, its row says running
+        "worker.after_finish",
+        "stop.after_flag",  # a stop was asked for, nobody has acted
+        "delete.after_note",
+        "delete.after_row",  # the row is gone, the files are not
+    }
+)
+
+_armed: str | None = None
+
+
+def arm(name: str | None) -> None:
+    """Makes `fault(name)` kill this process; None disarms. Called by the composition root from a setting."""
+    global _armed
+    _armed = None if name is None else _known(name)
+
+
+def fault(name: str) -> None:
+    """Nothing, unless this point is armed: then SIGKILL to ourselves, as abrupt as the real thing."""
+    if _known(name) == _armed:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _known(name: str) -> str:
+    if name not in POINTS:
+        raise ValueError(f"no crash point {name!r}; there are: {', '.join(sorted(POINTS))}")
+    return name

@@ -1,0 +1,43 @@
+"""A cap on open event streams: each holds a thread, and the rest of the service must keep some."""
+
+from __future__ import annotations
+
+import threading
+
+from api.utils.errors import Unavailable
+
+
+class Streams:
+    """Places for streams; `enter` raises Unavailable when all are taken."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._open = 0
+
+    @property
+    def open(self) -> int:
+        return self._open
+
+    def enter(self) -> Place:
+        with self._lock:
+            if self._open >= self._most:
+                raise Unavailable(f"all {self._most} places for streams are taken", retry_after=5)
+            self._open += 1
+        return Place(self)
+
+    def _left(self) -> None:
+        with self._lock:
+            self._open -= 1
+
+
+class Place:
+    """One place; may be left more than once."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams: Streams | None = streams
+
+    def leave(self) -> None:
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            streams._left()
