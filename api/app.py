@@ -116,10 +116,21 @@ def build_services(settings: Settings, environ: Mapping[str, str]) -> Services:
     gpus = GpuDesk(monitor, db, supervisor.own_pids)
     jobs = JobService(db, engines, executor, supervisor, workspaces, feed, gpus, grace=settings.stop_grace)
     return Services(
-        settings=settings, db=db, accounts=AccountService(db), jobs=jobs, history=History(db, workspaces), gpus=gpus,
-        machine=machine, engines=engines, supervisor=supervisor, feed=feed, streams=Streams(MAX_STREAMS),
-        closing=Event(), started_at=time.time(), version=VERSION,
-    )  # fmt: skip
+        settings=settings,
+        db=db,
+        accounts=AccountService(db),
+        jobs=jobs,
+        history=History(db, workspaces),
+        gpus=gpus,
+        machine=machine,
+        engines=engines,
+        supervisor=supervisor,
+        feed=feed,
+        streams=Streams(MAX_STREAMS),
+        closing=Event(),
+        started_at=time.time(),
+        version=VERSION,
+    )
 
 
 def start(services: Services) -> None:
@@ -156,8 +167,8 @@ def build_app(services: Services) -> Flask:
     )
     app.extensions["trainyard"] = services
     install_requests(app)
-    install_errors(app)
     api = Api(app)
+    install_errors(app)  # after flask-smorest, whose own handlers these replace
     for blueprint in (training.blueprint, system.gpu_blueprint, system.system_blueprint, *auth.BLUEPRINTS):
         api.register_blueprint(blueprint)
     for plain in (observe.blueprint, documentation.blueprint):

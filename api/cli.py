@@ -28,9 +28,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"Trainyard {VERSION}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser(
-        "serve", help="serve the API and the console (the default)", allow_abbrev=False
-    )
+    serve = commands.add_parser("serve", help="serve the API and the console (the default)", allow_abbrev=False)
     add_flags(serve)
     admin.add_commands(commands)
     check = commands.add_parser("doctor", help="check the set-up and say what is missing", allow_abbrev=False)

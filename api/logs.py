@@ -15,7 +15,9 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         who = request_id.get()
-        text = f"{moment}.{int(record.msecs):03d}Z {record.levelname:<7} {record.name}: {_one_line(record.getMessage())}"
+        text = (
+            f"{moment}.{int(record.msecs):03d}Z {record.levelname:<7} {record.name}: {_one_line(record.getMessage())}"
+        )
         if who:
             text += f" [{who}]"
         return text + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")

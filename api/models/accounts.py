@@ -48,7 +48,8 @@ def scopes_of(role: Role) -> frozenset[Scope]:
 
 def name_key(name: str) -> str:
     """What two names share that are the same but for case and Unicode form."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return key.encode("utf-8", "backslashreplace").decode()  # a name that cannot be is looked up like any other
 
 
 def checked_name(name: str, field_name: str = "name") -> str:
@@ -147,7 +148,7 @@ class Actor:
             raise Forbidden("only an admin may do this")
 
     def accepts_csrf(self, token: str | None) -> bool:
-        """Whether a write may pass: only a session, which a browser sends by itself, must prove it with a token."""
+        """Whether a write may pass: a session, which a browser sends by itself, must prove it with a token."""
         if self.csrf_hash is None:
             return self.via != "session"
         given = sha256((token or "").encode("utf-8", "surrogatepass")).digest()

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Self
-
-EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 class JobStatus(StrEnum):
@@ -76,17 +73,17 @@ class JobSpec:
 
     engine: str
     name: str
-    params: Mapping[str, Any] = EMPTY
+    params: Mapping[str, Any] = field(default_factory=dict)
     dataset: Mapping[str, Any] | None = None
     resources: Resources = Resources()
     priority: int = 0
     description: str | None = None
     tags: tuple[str, ...] = ()
-    env: Mapping[str, str] = EMPTY
+    env: Mapping[str, str] = field(default_factory=dict)
     output_dir: str | None = None  # chosen by the user; else one under the service's outputs
     max_runtime: int | None = None  # seconds
     max_retries: int = 0
-    extra: Mapping[str, Any] = EMPTY  # what a dialect echoes and the core does not know
+    extra: Mapping[str, Any] = field(default_factory=dict)  # what a dialect echoes and the core does not know
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +97,23 @@ class Failure:
 
 #: contract 1's classes of failure
 FAILURE_KINDS = (
-    "cuda_oom", "nccl", "port_busy", "no_gpu", "missing_file", "bad_config", "dataset_empty", "disk_full",
-    "killed_by_oom", "signal", "stalled", "incomplete", "lost", "timed_out", "import_error", "unknown",
-)  # fmt: skip
+    "cuda_oom",
+    "nccl",
+    "port_busy",
+    "no_gpu",
+    "missing_file",
+    "bad_config",
+    "dataset_empty",
+    "disk_full",
+    "killed_by_oom",
+    "signal",
+    "stalled",
+    "incomplete",
+    "lost",
+    "timed_out",
+    "import_error",
+    "unknown",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +131,7 @@ class Attempt:
     exit_code: int | None = None
     reason: EndReason | None = None
     command: tuple[str, ...] = ()
-    environment: Mapping[str, str] = EMPTY
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

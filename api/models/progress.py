@@ -105,11 +105,7 @@ class Progress:
                 changes |= {"best_epoch_loss": value, "best_epoch": metric.epoch}
             return replace(self, **changes)
         if metric.name == "loss":
-            best = (
-                self.best_loss
-                if value is None
-                else min(value, value if self.best_loss is None else self.best_loss)
-            )
+            best = self.best_loss if value is None else min(value, value if self.best_loss is None else self.best_loss)
             return replace(self, loss=value, best_loss=best)
         if metric.name == "lr":
             return replace(self, learning_rate=value)
@@ -120,13 +116,11 @@ class Progress:
         return self.epoch if self.epoch is not None else (1 if self.step else None)
 
 
-def shown(progress: Progress, status: JobStatus, started_at: float | None, ended_at: float | None, now: float) -> dict[
-    str, Any
-]:  # fmt: skip
+def shown(
+    progress: Progress, status: JobStatus, started_at: float | None, ended_at: float | None, now: float
+) -> dict[str, Any]:
     """The `progress` group of training v1. `eta_seconds` only from this attempt's own speed."""
-    elapsed = (
-        None if started_at is None else max(0.0, (ended_at if ended_at is not None else now) - started_at)
-    )
+    elapsed = None if started_at is None else max(0.0, (ended_at if ended_at is not None else now) - started_at)
     overall = _share(progress.step, progress.total_steps, status)
     eta = None
     if status is JobStatus.RUNNING and progress.total_steps and progress.step and progress.time_per_step:

@@ -63,8 +63,11 @@ def describe(app: Flask, api: Api, dialects: tuple[Dialect, ...]) -> None:
     spec["info"]["license"] = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
     spec["servers"] = [{"url": "/"}]
     spec.setdefault("components", {}).setdefault("securitySchemes", {})["token"] = {
-        "type": "apiKey", "in": "header", "name": "Authorization", "description": "`Token <token>` or `Bearer <token>`",
-    }  # fmt: skip
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "`Token <token>` or `Bearer <token>`",
+    }
     spec["security"] = [{"token": []}, {}]
     for path, item in spec["paths"].items():
         for method, operation in item.items():
@@ -115,11 +118,14 @@ def _text(summary: str, media: str, example: Any = None, **more: Any) -> dict[st
 PLAIN_PATHS: dict[str, Any] = {
     "/healthz": _text("The process is up", "application/json", {"status": "ok"}),
     "/readyz": _text(
-        "The database can be written and the scheduler turns", "application/json", {"status": "ok"},
+        "The database can be written and the scheduler turns",
+        "application/json",
+        {"status": "ok"},
         **{"503": {"description": "not ready; `status` says why"}},
     ),
-    "/metrics": _text("Prometheus' text format", "text/plain", "trainyard_jobs{engine=\"diffusion_pipe\",status=\"running\"} 1.0"),
+    "/metrics": _text(
+        "Prometheus' text format", "text/plain", 'trainyard_jobs{engine="diffusion_pipe",status="running"} 1.0'
+    ),
     "/api/v1/openapi.json": _text("This description", "application/json"),
     "/api/v1/docs": _text("This description as a page, without the internet", "text/html"),
-}  # fmt: skip
-
+}

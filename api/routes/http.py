@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, cast
 
 from flask import Flask, Response, current_app, g, request
@@ -87,16 +88,11 @@ class Envelope(Schema):
     timestamp = fields.Integer(required=True, metadata={"description": "Unix seconds"})
 
 
+@cache
 def enveloped(inner: type[Schema] | None, *, name: str | None = None) -> type[Schema]:
     """The schema of an envelope around another."""
-    data = (
-        fields.Nested(inner, required=True)
-        if inner is not None
-        else fields.Raw(required=True, allow_none=True)
-    )
-    title = name or (
-        inner.__name__.removesuffix("Schema") + "Envelope" if inner is not None else "EmptyEnvelope"
-    )
+    data = fields.Nested(inner, required=True) if inner is not None else fields.Raw(required=True, allow_none=True)
+    title = name or (inner.__name__.removesuffix("Schema") + "Envelope" if inner is not None else "EmptyEnvelope")
     return type(title, (Envelope,), {"data": data})
 
 
@@ -112,9 +108,7 @@ def actor() -> Actor:
     return cast(Actor, who)
 
 
-def answer(
-    data: Any, *, code: int = 200, message: str = "success", dialect: Dialect | None = None
-) -> Response:
+def answer(data: Any, *, code: int = 200, message: str = "success", dialect: Dialect | None = None) -> Response:
     """A successful answer in the dialect of the path."""
     chosen = dialect or dialect_of(request.path)
     return json_response(chosen.body(code, message, data), code)
@@ -155,9 +149,7 @@ def _http_error(problem: HTTPException) -> Response:
     data = None
     if code == 422:  # flask-smorest's validation; the fields are in `data.messages`
         data = {"errors": list(_flatten(getattr(problem, "data", {}).get("messages", {})))}
-        message = (
-            "; ".join(f"{e['field']}: {e['message']}" for e in data["errors"]) or "the request is not valid"
-        )
+        message = "; ".join(f"{e['field']}: {e['message']}" for e in data["errors"]) or "the request is not valid"
     else:
         message = _sentence(problem)
     headers = {}
@@ -193,9 +185,7 @@ def _flatten(messages: Any, path: str = "") -> list[dict[str, str]]:
 
 def _unexpected(problem: Exception) -> Response:
     log.exception("unexpected error at %s %s", request.method, request.path)
-    return refuse(
-        500, f"something went wrong here; the service's log has it under request {g.get('request_id')}"
-    )
+    return refuse(500, f"something went wrong here; the service's log has it under request {g.get('request_id')}")
 
 
 def iso(moment: float | None) -> str | None:

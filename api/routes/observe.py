@@ -23,9 +23,7 @@ def healthz() -> Response:
 def readyz() -> Response:
     """The database can be written, the scheduler turns; 503 with the reason otherwise."""
     problem = _problem()
-    return (
-        json_response({"status": "ok"}, 200) if problem is None else json_response({"status": problem}, 503)
-    )
+    return json_response({"status": "ok"}, 200) if problem is None else json_response({"status": problem}, 503)
 
 
 def _problem() -> str | None:

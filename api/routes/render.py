@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.models.events import Axis
-from api.models.job import Attempt, Checkpoint, Job, JobStatus
+from api.models.job import Attempt, Checkpoint, Job, JobStatus, Phase
 from api.models.progress import Progress, shown
 from api.routes.http import iso
 from api.services.gpus.desk import GpuView
@@ -21,7 +21,7 @@ def progress_groups(job: Job) -> dict[str, Any]:
     progress = Progress.from_dict(job.progress)
     step_time = progress.time_per_step
     return {
-        "phase": "queued" if job.status is JobStatus.QUEUED else progress.phase.value,
+        "phase": _phase(job, progress),
         "progress": shown(progress, job.status, job.started_at, job.ended_at, time.time()),
         "metrics": {
             "current_loss": progress.loss,
@@ -37,6 +37,14 @@ def progress_groups(job: Job) -> dict[str, Any]:
             "time_per_step": step_time,
         },
     }
+
+
+def _phase(job: Job, progress: Progress) -> str:
+    if job.status is JobStatus.QUEUED:
+        return Phase.QUEUED
+    if progress.phase is Phase.QUEUED:  # claimed; nothing was read of it yet
+        return Phase.DONE if job.status.is_terminal else Phase.STARTING
+    return progress.phase
 
 
 def progress_answer(job: Job) -> dict[str, Any]:
@@ -177,15 +185,15 @@ def system_stats(job: Job, gpus: GpuView, usage: Mapping[str, Any] | None) -> di
     }
 
 
-def checkpoint(saved: Checkpoint, loss: float | None) -> dict[str, Any]:
+def checkpoint(saved: Checkpoint, at: metric_store.Point | None) -> dict[str, Any]:
     return {
         "name": saved.name,
         "kind": saved.kind,
-        "epoch": saved.epoch,
+        "epoch": saved.epoch if saved.epoch is not None or at is None else at.epoch,
         "step": saved.step,
         "path": saved.path,
         "timestamp": iso(saved.timestamp),
-        "loss": loss,
+        "loss": at.value if at is not None else None,
         "size_bytes": saved.size_bytes,
     }
 

@@ -48,11 +48,7 @@ def _end(response: Response) -> Response:
     seconds = time.monotonic() - g.began
     route = request.url_rule.rule if request.url_rule else "-"
     LATENCY.labels(request.method, route, str(response.status_code)).observe(seconds)
-    level = (
-        logging.INFO
-        if request.method not in ("GET", "HEAD") or response.status_code >= 500
-        else logging.DEBUG
-    )
+    level = logging.INFO if request.method not in ("GET", "HEAD") or response.status_code >= 500 else logging.DEBUG
     log.log(level, "%s %s %d %.1f ms", request.method, request.path, response.status_code, seconds * 1000)
     return response
 

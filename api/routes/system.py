@@ -6,24 +6,20 @@ import time
 from typing import Any
 
 from flask import Response
-from flask_smorest import Blueprint
 
 from api.models.gpu import GpuState
 from api.models.job import Job, JobStatus
 from api.models.progress import Progress, shown
 from api.models.schemas import system as schemas
+from api.routes.blueprint import Blueprint
 from api.routes.http import answer, enveloped, iso, services
 from api.services.gpus.desk import GpuView
 from api.services.gpus.status import recommended_for
 from api.services.store import jobs as store
 from api.utils.errors import NotFound
 
-gpu_blueprint = Blueprint(
-    "gpu", __name__, url_prefix="/api/v1/gpu", description="GPUs, as the driver sees them"
-)
-system_blueprint = Blueprint(
-    "system", __name__, url_prefix="/api/v1", description="The machine and its engines"
-)
+gpu_blueprint = Blueprint("gpu", __name__, url_prefix="/api/v1/gpu", description="GPUs, as the driver sees them")
+system_blueprint = Blueprint("system", __name__, url_prefix="/api/v1", description="The machine and its engines")
 
 
 @gpu_blueprint.get("/status")
@@ -105,9 +101,7 @@ def _gpu(gpu: GpuState, view: GpuView) -> dict[str, Any]:
     job = _holder(holder.job_id) if holder else None
     progress = None
     if job is not None:
-        progress = shown(
-            Progress.from_dict(job.progress), job.status, job.started_at, job.ended_at, time.time()
-        )
+        progress = shown(Progress.from_dict(job.progress), job.status, job.started_at, job.ended_at, time.time())
     return {
         "gpu_id": gpu.index,
         "uuid": gpu.uuid,

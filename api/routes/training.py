@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from flask import Response
-from flask_smorest import Blueprint
 
 from api.models.dialect import TRAINING_V1
 from api.models.events import Axis, Level, LineType
 from api.models.job import Job, JobSpec, JobStatus, Resources
 from api.models.schemas import training as schemas
 from api.routes import render
+from api.routes.blueprint import Blueprint
 from api.routes.files import artifact_list, send_artifact
 from api.routes.http import actor, answer, enveloped, iso, services
 from api.routes.streams import all_events, job_events, log_stream
@@ -22,9 +22,7 @@ from api.services.store import jobs as store
 from api.services.store.logs import SpanFilter
 from api.utils.errors import Invalid
 
-blueprint = Blueprint(
-    "training", __name__, url_prefix="/api/v1/training", description="Trainings of every dialect"
-)
+blueprint = Blueprint("training", __name__, url_prefix="/api/v1/training", description="Trainings of every dialect")
 
 
 @blueprint.post("/start")
@@ -65,7 +63,7 @@ def _position(job: Job) -> int | None:
 
 
 @blueprint.post("/stop/<task:task_id>")
-@blueprint.arguments(schemas.StopSchema, location="json_or_empty")
+@blueprint.arguments(schemas.StopSchema)
 @blueprint.arguments(schemas.WaitQuery, location="query")
 @blueprint.response(200, enveloped(schemas.StopAnswerSchema))
 @blueprint.alt_response(409, schema=enveloped(None), description="it has already ended")
@@ -137,7 +135,7 @@ def get(task_id: str) -> Response:
             series,
             history.log_path(job),
             _position(job),
-        )  # fmt: skip
+        )
     )
 
 
@@ -159,9 +157,14 @@ def metrics(query: dict[str, Any], task_id: str) -> Response:
     """A metric's history: the whole line thinned to `limit` points that keep its shape, or the newest ones."""
     job, axis = _job(task_id), Axis(query["type"])
     line = services().history.line(
-        job, query["metric"], axis, limit=query["limit"], since=query.get("since_step"),
-        newest=query["window"] == "last", attempt=query.get("attempt"),
-    )  # fmt: skip
+        job,
+        query["metric"],
+        axis,
+        limit=query["limit"],
+        since=query.get("since_step"),
+        newest=query["window"] == "last",
+        attempt=query.get("attempt"),
+    )
     rows = render.points(line, axis)
     if query["format"] == "csv":
         return _csv(rows, f"{job.id}_{axis}.csv")
@@ -194,9 +197,7 @@ def metric_names(query: dict[str, Any], task_id: str) -> Response:
     """What was recorded."""
     job = _job(task_id)
     rows = services().history.names(job, query.get("attempt"))
-    return answer(
-        {"task_id": job.id, "metrics": [{**row, "updated_at": iso(row["updated_at"])} for row in rows]}
-    )  # type: ignore[arg-type]
+    return answer({"task_id": job.id, "metrics": [{**row, "updated_at": iso(row["updated_at"])} for row in rows]})  # type: ignore[arg-type]
 
 
 def _span_filter(query: dict[str, Any], since: datetime | None, until: datetime | None = None) -> SpanFilter:
@@ -237,9 +238,7 @@ def search(query: dict[str, Any], task_id: str) -> Response:
     """Lines that contain a keyword (letter case aside), or match a regular expression."""
     job = _job(task_id)
     wanted = _span_filter(query, query.get("start_time"), query.get("end_time"))
-    found = services().history.search(
-        job, wanted, query["keyword"], is_regex=query["regex"], limit=query["limit"]
-    )
+    found = services().history.search(job, wanted, query["keyword"], is_regex=query["regex"], limit=query["limit"])
     results = [{**render.log_line(match.line), "matched_text": match.matched} for match in found.matches]
     return answer(
         {
@@ -275,8 +274,8 @@ def checkpoints(task_id: str) -> Response:
 
 def _checkpoints(job: Job) -> list[dict[str, Any]]:
     saved = services().jobs.checkpoints(job)
-    losses = services().history.values_at(job, "loss", [c.step for c in saved if c.step is not None])
-    return [render.checkpoint(c, losses.get(c.step) if c.step is not None else None) for c in saved]
+    points = services().history.points_at(job, "loss", [c.step for c in saved if c.step is not None])
+    return [render.checkpoint(c, points.get(c.step) if c.step is not None else None) for c in saved]
 
 
 @blueprint.get("/<task:task_id>/artifacts")
@@ -295,11 +294,9 @@ def artifact(query: dict[str, Any], task_id: str, path: str) -> Response:
 
 
 @blueprint.post("/resume/<task:task_id>")
-@blueprint.arguments(schemas.ResumeSchema, location="json_or_empty")
+@blueprint.arguments(schemas.ResumeSchema)
 @blueprint.response(200, enveloped(schemas.StartAnswerSchema))
-@blueprint.alt_response(
-    409, schema=enveloped(None), description="it has not ended, or there is nothing to resume"
-)
+@blueprint.alt_response(409, schema=enveloped(None), description="it has not ended, or there is nothing to resume")
 def resume(body: dict[str, Any], task_id: str) -> Response:
     """Go on from its newest checkpoint, or from the one named."""
     job = services().jobs.resume(actor(), task_id, body.get("checkpoint"))

@@ -16,8 +16,8 @@ from api.services.store import jobs as store
 from api.services.store import logs, metrics
 from api.services.store.database import Database
 from api.services.workspaces import Workspaces
-from api.utils.errors import Invalid, NotFound
-from api.utils.logreader import clean_line
+from api.utils.errors import Invalid
+from api.utils.logreader import CUT_MARK, LIMITS, clean
 
 SEARCH_SECONDS = 10.0  # a search that takes longer answers with what it found
 BATCH = 1000  # spans
@@ -74,9 +74,16 @@ class History:
             return metrics.names(connection, job, self._series(job, attempt))
 
     def line(
-        self, job: Job, name: str, axis: Axis, *, limit: int, since: int | None = None, newest: bool = False,
+        self,
+        job: Job,
+        name: str,
+        axis: Axis,
+        *,
+        limit: int,
+        since: int | None = None,
+        newest: bool = False,
         attempt: int | None = None,
-    ) -> metrics.Line:  # fmt: skip
+    ) -> metrics.Line:
         """The whole line in at most `limit` points, or its newest ones. Epochs: the trainer's own values where it
         reports some, else the means of their steps."""
         with self._db.read() as connection:
@@ -89,11 +96,11 @@ class History:
             read = metrics.last_points if newest else metrics.thinned
             return read(connection, parts, limit, since)
 
-    def values_at(self, job: Job, name: str, steps: Sequence[int]) -> dict[int, float | None]:
+    def points_at(self, job: Job, name: str, steps: Sequence[int]) -> dict[int, metrics.Point]:
         """What a metric was at some steps; steps without a value are left out."""
         with self._db.read() as connection:
             parts = metrics.segments(connection, job, job.series, Axis.STEP, name)
-            return {point.x: point.value for point in metrics.at(connection, parts, sorted(steps))}
+            return {point.x: point for point in metrics.at(connection, parts, sorted(steps))}
 
     def _series(self, job: Job, attempt: int | None) -> int:
         if attempt is None:
@@ -198,7 +205,7 @@ def _split(descriptor: int, span: logs.Span) -> Iterator[LogLine]:
             at=span.at,
             level=Level(span.level),
             type=LineType(span.type),
-            text=clean_line(part),
+            text=clean(part) + (CUT_MARK if len(part) == LIMITS.line else ""),
             epoch=span.epoch,
             step=span.step,
             start=start,

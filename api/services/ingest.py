@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from api.models.events import PLAIN, Advance, Axis, Done, Event, Fault, Metric, Parsed, Saved, Warn
@@ -46,9 +46,7 @@ class News:
 class Ingestor:
     """One attempt's reader. What it remembers between turns can be read back from the database."""
 
-    def __init__(
-        self, db: Database, engine: Engine, job: Job, attempt: Attempt, workspace: Workspace
-    ) -> None:
+    def __init__(self, db: Database, engine: Engine, job: Job, attempt: Attempt, workspace: Workspace) -> None:
         self._db = db
         self._engine = engine
         self._job = job
@@ -68,7 +66,7 @@ class Ingestor:
             job = store.get(connection, self._job.id)
             position = store.extras(connection, job.seq).log_position
             self._offsets = logs.file_offsets(connection, job.seq)
-        self._cursor = Cursor.from_dict(position)
+        self._cursor = Cursor(**position)
         self._warnings = list(job.warnings)
         self.progress = Progress.from_dict(job.progress)
         if self.progress.phase is Phase.QUEUED:
@@ -87,7 +85,7 @@ class Ingestor:
         chunk = self._read_log(final)
         if chunk is not None:
             self._take_log(chunk, batch, now)
-        behind = chunk is not None and chunk.behind
+        behind = chunk is not None and not chunk.at_end
         if not behind and (final or now - self._looked_at_files >= FILES_EVERY or now < self._looked_at_files):
             self._looked_at_files = now
             behind = self._take_files(batch, final)
@@ -120,35 +118,33 @@ class Ingestor:
         parse = self._engine.parse
         spans = _Spans(self._attempt.number, now)
         for line in chunk.lines:
-            spans.add(line, self._understand(line, parse, batch, now), batch)
+            if line.bar:
+                spans.add(line, self._understand(chunk.parts.get(line.number, ()), batch, now), batch.progress)
+                continue
+            parsed = parse(line.text)
+            for event in parsed.events:
+                batch.add(event, now)
+            spans.add(line, parsed, batch.progress)
         if chunk.open is not None:
             spans.close()
-            spans.add(chunk.open, self._understand(chunk.open, parse, batch, now), batch)
+            told = self._understand(chunk.parts.get(chunk.open.number, ()), batch, now)
+            spans.add(chunk.open, told, batch.progress)
         spans.close()
         batch.spans = spans.done
         batch.lines = len(chunk.lines)
         self._tail.extend(line.text for line in chunk.lines[-TAIL:])
         batch.live = [*chunk.lines[-LIVE_LINES:], *([chunk.open] if chunk.open else [])]
 
-    def _understand(self, line: Line, parse: Any, batch: _Batch, now: float) -> Parsed:
-        """What a line says; of one with several segments the most severe."""
-        if line.segments is None:
-            parsed: Parsed = parse(line.text)
-            if parsed.events:
-                self._take(parsed.events, batch, now)
-            return parsed
+    def _understand(self, segments: Iterable[str], batch: _Batch, now: float) -> Parsed:
+        """What the segments of a bar say; its level is that of the most severe."""
         found = PLAIN
-        for text in line.segments or (line.text,):
-            parsed = parse(text)
-            if parsed.events and line.segments:
-                self._take(parsed.events, batch, now)
+        for text in segments:
+            parsed = self._engine.parse(text)
+            for event in parsed.events:
+                batch.add(event, now)
             if parsed.level >= found.level:
                 found = parsed
         return found
-
-    def _take(self, events: Iterable[Event], batch: _Batch, now: float) -> None:
-        for event in events:
-            batch.add(event, now)
 
     def _take_files(self, batch: _Batch, final: bool) -> bool:
         """Scalars of the TensorBoard files; True when there is more."""
@@ -179,8 +175,8 @@ class Ingestor:
             values: dict[str, Any] = {"progress": progress.to_dict(), "warnings": batch.warnings}
             if chunk is not None:
                 logs.write(connection, self._job.seq, batch.spans)
-                values["log_position"] = chunk.cursor.to_dict()
-                values["total_lines"] = chunk.cursor.number + (1 if chunk.open is not None else 0)
+                values["log_position"] = asdict(chunk.cursor)
+                values["total_lines"] = chunk.cursor.line + (1 if chunk.open is not None else 0)
             for path, position in batch.offsets.items():
                 logs.save_file_offset(connection, self._job.seq, path, position)
             store.save(connection, self._job, now, **values)
@@ -200,12 +196,13 @@ class Ingestor:
         if batch.fatal:
             self.fatal_since = now
 
-    def _publish(
-        self, connection: Any, batch: _Batch, fresh: list[Metric], progress: Progress, now: float
-    ) -> None:
+    def _publish(self, connection: Any, batch: _Batch, fresh: list[Metric], progress: Progress, now: float) -> None:
         seq = self._job.seq
         if batch.live:
-            data = {"lines": [{"line_number": x.number, "message": x.text} for x in batch.live], "cursor": batch.live[-1].end}
+            data = {
+                "lines": [{"line_number": x.number, "message": x.text} for x in batch.live],
+                "cursor": batch.live[-1].end,
+            }
             feed.publish(connection, seq, "log", data, now)
         if fresh:
             rows = [{"name": m.name, **_shown(m)} for m in fresh[-LIVE_POINTS:]]
@@ -298,15 +295,14 @@ class _Spans:
         self._open: list[Any] | None = None  # key, first line, count, start, end
         self.done: list[logs.Span] = []
 
-    def add(self, line: Line, parsed: Parsed, batch: _Batch) -> None:
-        progress = batch.progress
+    def add(self, line: Line, parsed: Parsed, progress: Progress) -> None:
         key = (parsed.level, parsed.type, progress.epoch, progress.step)
         run = self._open
         if (
             run is not None
             and run[0] == key
-            and line.segments is None
-            and line.start == run[4] + 1
+            and not (line.bar or line.cut)
+            and 1 <= line.start - run[4] <= 2
             and run[2] < SPAN_LINES
             and line.end - run[3] <= SPAN_BYTES
         ):
@@ -315,7 +311,7 @@ class _Spans:
             return
         self.close()
         self._open = [key, line.number, 1, line.start, line.end]
-        if line.segments is not None:
+        if line.bar or line.cut:
             self.close()
 
     def close(self) -> None:
@@ -326,5 +322,3 @@ class _Spans:
             logs.Span(first, count, start, end, self._now, int(level), kind.value, self._attempt, epoch, step)
         )
         self._open = None
-
-

@@ -19,7 +19,7 @@ from api.services.store.database import Database
 from api.services.supervisor import Supervisor
 from api.services.worker import stop_grace
 from api.services.workspaces import Workspaces
-from api.utils.errors import Conflict, Forbidden, Insufficient, Invalid, NotFound
+from api.utils.errors import Conflict, Forbidden, Insufficient, Invalid, NotFound, Unavailable
 from api.utils.faults import fault
 
 
@@ -88,9 +88,7 @@ class JobService:
 
     def _engine(self, name: str) -> Engine:
         if name not in self._engines:
-            raise Invalid(
-                "engine", f"there is no engine {name!r}; there are: {', '.join(sorted(self._engines))}"
-            )
+            raise Invalid("engine", f"there is no engine {name!r}; there are: {', '.join(sorted(self._engines))}")
         return self._engines[name]
 
     def _check_output(self, directory: str | None) -> None:
@@ -98,17 +96,15 @@ class JobService:
             return
         path = Path(directory)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise Invalid(
-                "config.output_dir", "exists and is not empty; give each job a directory of its own"
-            )
+            raise Invalid("config.output_dir", "exists and is not empty; give each job a directory of its own")
 
     def _check_gpus(self, spec: JobSpec) -> JobSpec:
         wanted, known = spec.resources, self._gpus.known()
+        if wanted.needs_gpu and self._gpus.monitor.snapshot().stale:
+            raise Unavailable("the GPU driver does not answer; what this machine has is not known", retry_after=10)
         missing = [gpu for gpu in wanted.gpu_ids if gpu not in known]
         if wanted.gpus == 1 and not wanted.gpu_ids and not known:
-            return replace(
-                spec, resources=replace(wanted, gpus=0)
-            )  # a machine without a GPU trains on its CPU
+            return replace(spec, resources=replace(wanted, gpus=0))  # a machine without a GPU trains on its CPU
         if missing or wanted.gpus > len(known):
             view = self._gpus.view()
             what = f"GPU {missing[0]} does not exist" if missing else f"{wanted.gpus} GPUs were asked for"
@@ -130,8 +126,7 @@ class JobService:
         if claimant is None and gpu_id in view.free:
             return
         raise Conflict(
-            f"GPU {gpu_id} is busy"
-            + (f" with {claimant}" if claimant else " with a process that is not ours"),
+            f"GPU {gpu_id} is busy" + (f" with {claimant}" if claimant else " with a process that is not ours"),
             data={
                 "gpu_id": gpu_id,
                 "current_task": claimant,
@@ -159,9 +154,7 @@ class JobService:
             raise Forbidden(f"job {job_id} belongs to somebody else")
         return job
 
-    def page(
-        self, actor: Actor, wanted: store.JobFilter, *, limit: int, offset: int
-    ) -> tuple[list[Job], int]:
+    def page(self, actor: Actor, wanted: store.JobFilter, *, limit: int, offset: int) -> tuple[list[Job], int]:
         viewer = store.Viewer(actor.user_id, actor.team_ids, actor.is_admin)
         with self._db.read() as connection:
             return store.page(connection, viewer, wanted, limit=limit, offset=offset)
@@ -218,7 +211,7 @@ class JobService:
         asked = job.stop_requested_at or 0.0
         newer = any(checkpoint.timestamp >= asked for checkpoint in states)
         grace = None if job.status.is_terminal else stop_grace(job, self._grace)
-        return StopResult(job, newer, (states or saved or [None])[-1], grace)
+        return StopResult(job, newer, (states or saved)[-1] if saved else None, grace)
 
     def resume(self, actor: Actor, job_id: str, checkpoint: str | None) -> Job:
         """Another attempt of the same job that goes on from a checkpoint."""

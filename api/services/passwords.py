@@ -19,7 +19,7 @@ from api.utils.errors import TooMany, Unavailable
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """scrypt's parameters; a hash says its own, so that they can be raised later. n=2**14, r=8 takes 16 MiB."""
+    """scrypt's parameters; a hash names its own, so that they can be raised later. These take 16 MiB."""
 
     n: int = 2**14
     r: int = 8
@@ -27,7 +27,7 @@ class Cost:
 
 
 class Hasher:
-    """Hashes and verifies. At most `at_once` hashes are computed and `in_line` callers held; more are turned away."""
+    """Hashes and verifies, `at_once` at a time with `in_line` callers at most; more are turned away."""
 
     def __init__(self, cost: Cost | None = None, *, at_once: int = 2, in_line: int = 10) -> None:
         self._cost = cost or Cost()
@@ -59,8 +59,8 @@ class Hasher:
 
     def _encode(self, password: str, salt: bytes) -> str:
         cost = self._cost
-        parts = (salt, _scrypt(password, salt, cost))
-        return f"scrypt${cost.n},{cost.r},{cost.p}$" + "$".join(base64.b64encode(part).decode() for part in parts)
+        parts = [base64.b64encode(part).decode() for part in (salt, _scrypt(password, salt, cost))]
+        return "$".join(["scrypt", f"{cost.n},{cost.r},{cost.p}", *parts])
 
 
 def _scrypt(password: str, salt: bytes, cost: Cost) -> bytes:
@@ -88,7 +88,7 @@ class FailureLimit:
             self._recent(who, self._clock())
 
     def begin(self, who: Attempt) -> float:
-        """Counts an attempt as failed until `succeeded` says otherwise: tries at the same time cannot outrun it."""
+        """Counts an attempt as failed until `succeeded` says otherwise, so that parallel tries cannot outrun it."""
         with self._lock:
             now = self._clock()
             self._forget_old(now)
@@ -115,5 +115,5 @@ class FailureLimit:
     def _forget_old(self, now: float) -> None:
         """Names that nobody has tried for a while; the cost of a hash bounds how many there can be."""
         if len(self._failures) > 1000:
-            kept = {who: times for who, times in self._failures.items() if times and times[-1] > now - self._window}
-            self._failures = kept
+            start = now - self._window
+            self._failures = {who: at for who, at in self._failures.items() if at and at[-1] > start}

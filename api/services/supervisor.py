@@ -169,9 +169,7 @@ class Supervisor:
         while not self._stopping.is_set():
             try:
                 self.turn()
-            except (
-                Exception
-            ):  # the loop must outlive whatever one turn meets; /readyz tells when it no longer turns
+            except Exception:  # the loop must outlive whatever one turn meets; /readyz tells when it no longer turns
                 log.exception("scheduling failed; will try again")
             else:
                 self._last_turn = time.monotonic()
@@ -187,9 +185,7 @@ class Supervisor:
         return {port for worker in self.workers() for port in worker.ports}
 
     def _follow(self, worker: Worker) -> None:
-        thread = threading.Thread(
-            target=self._run, args=(worker,), name=f"worker-{worker.job.id}", daemon=True
-        )
+        thread = threading.Thread(target=self._run, args=(worker,), name=f"worker-{worker.job.id}", daemon=True)
         with self._lock:
             self._threads = [t for t in self._threads if t.is_alive() or not t.ident] + [thread]
         thread.start()
@@ -211,9 +207,7 @@ class Supervisor:
             return worker.turn(self.clock())
         except TrainyardError as problem:
             log.warning("job %s: %s; will try again", worker.job.id, problem)
-        except (
-            Exception
-        ):  # a worker must outlive a full disk or a bug; the job stays where it is until a turn works
+        except Exception:  # a worker must outlive a full disk or a bug; the job stays where it is until a turn works
             log.exception("job %s: a turn failed; will try again", worker.job.id)
         worker.reset()
         worker.wait(1.0)

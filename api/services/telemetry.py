@@ -17,13 +17,18 @@ registry = CollectorRegistry()
 LINES = Counter("trainyard_log_lines_total", "Log lines ingested", registry=registry)
 POINTS = Counter("trainyard_metric_points_total", "Metric points ingested", registry=registry)
 QUEUE_WAIT = Histogram(
-    "trainyard_queue_wait_seconds", "From a job's submission to its start", registry=registry,
+    "trainyard_queue_wait_seconds",
+    "From a job's submission to its start",
+    registry=registry,
     buckets=(0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200, 43200, 172800),
-)  # fmt: skip
+)
 LATENCY = Histogram(
-    "trainyard_request_seconds", "Time to answer, without the body's way", ["method", "route", "code"],
-    registry=registry, buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
-)  # fmt: skip
+    "trainyard_request_seconds",
+    "Time to answer, without the body's way",
+    ["method", "route", "code"],
+    registry=registry,
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+)
 
 
 def exposition(everything: Services) -> bytes:

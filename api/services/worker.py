@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,9 +34,7 @@ ALIVE = (RunState.RUNNING, RunState.ORPHAN)
 class Worker:
     """Turns of one attempt. State that matters is in the database; what is kept here can be made again from it."""
 
-    def __init__(
-        self, parts: Parts, job: Job, *, clock: Callable[[], float], ports: Callable[[], set[int]]
-    ) -> None:
+    def __init__(self, parts: Parts, job: Job, *, clock: Callable[[], float], ports: Callable[[], set[int]]) -> None:
         self.job = job
         self.parts = parts
         self.ports: tuple[int, ...] = ()
@@ -106,9 +104,7 @@ class Worker:
         try:
             self._launch()
         except (TrainyardError, LaunchError, OSError) as problem:
-            failure = Failure(
-                "bad_config" if isinstance(problem, TrainyardError) else "unknown", str(problem)
-            )
+            failure = Failure("bad_config" if isinstance(problem, TrainyardError) else "unknown", str(problem))
             self._finish(EndReason.LAUNCH_FAILED, failure, now, exit_code=None)
             return True
         return False
@@ -128,9 +124,7 @@ class Worker:
         command = self._engine.prepare(launch)
         fault("worker.after_prepare")
         with self.parts.db.write() as connection:
-            chosen = {
-                k: v for k, v in command.env.items() if self.parts.base_env.get(k) != v or k in CHILD_ENV
-            }
+            chosen = {k: v for k, v in command.env.items() if self.parts.base_env.get(k) != v or k in CHILD_ENV}
             store.save_launch(connection, self.job, command.argv, masked(chosen))
         self.parts.executor.launch(command, self.workspace, limits)
         fault("worker.after_launch")
@@ -205,9 +199,7 @@ class Worker:
             return EndReason.TIMED_OUT
         if seen.oom_killed:
             return EndReason.OUT_OF_MEMORY
-        return (
-            EndReason.DONE if seen.exit_code == 0 and self.ingest.progress.finished else EndReason.EXIT_CODE
-        )
+        return EndReason.DONE if seen.exit_code == 0 and self.ingest.progress.finished else EndReason.EXIT_CODE
 
     def _end(self, reason: EndReason, seen: Observation, now: float) -> None:
         failure = None
@@ -217,30 +209,34 @@ class Worker:
 
     def _explain(self, reason: EndReason, seen: Observation) -> Failure:
         if reason is EndReason.LOST:
-            return Failure(
-                "lost", "its processes vanished with the machine or were killed from outside; resume it"
-            )
+            return Failure("lost", "its processes vanished with the machine or were killed from outside; resume it")
         if reason is EndReason.LAUNCH_FAILED:
             return Failure("missing_file", f"could not be started: {seen.error}")
         told = self._engine.explain(
-            Ending(seen.exit_code, self.ingest.progress.finished, self.ingest.progress.faults, self.ingest.tail(),
-                   seen.oom_killed)
-        )  # fmt: skip
+            Ending(
+                seen.exit_code,
+                self.ingest.progress.finished,
+                self.ingest.progress.faults,
+                self.ingest.tail(),
+                seen.oom_killed,
+            )
+        )
         ending = self.ingest.progress.ending
         if ending == "timed_out":
-            return Failure(
-                "timed_out", f"ran longer than its max_runtime of {self.job.spec.max_runtime} s", told.line
-            )
+            return Failure("timed_out", f"ran longer than its max_runtime of {self.job.spec.max_runtime} s", told.line)
         if ending == "stalled" and told.kind in ("unknown", "signal", "incomplete"):
-            return Failure(
-                "stalled", "it printed an error and then hung; it was ended. " + told.hint, told.line
-            )
+            return Failure("stalled", "it printed an error and then hung; it was ended. " + told.hint, told.line)
         return told
 
     def _finish(
-        self, reason: EndReason, failure: Failure | None, now: float, *, exit_code: int | None,
+        self,
+        reason: EndReason,
+        failure: Failure | None,
+        now: float,
+        *,
+        exit_code: int | None,
         ended_at: float | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         fault("worker.before_finish")
         with self.parts.db.write() as connection:
             self.job = store.finish(
@@ -276,9 +272,7 @@ class HangWatch:
         self._since: float | None = None
         self._cpu = 0.0
 
-    def hung(
-        self, fatal_since: float | None, last_output: float | None, usage: Usage | None, now: float
-    ) -> bool:
+    def hung(self, fatal_since: float | None, last_output: float | None, usage: Usage | None, now: float) -> bool:
         """`fatal_since`: when the traceback's last line was read, if nothing but it explains the silence."""
         if fatal_since is None or usage is None:
             self._since = None

@@ -40,9 +40,7 @@ def _hides(key: object, value: object) -> bool:
 def masked(value: Any) -> Any:
     """A deep copy with `***` in place of every secret that is not empty."""
     if isinstance(value, Mapping):
-        return {
-            k: (MASK if v not in ("", [], {}) else v) if _hides(k, v) else masked(v) for k, v in value.items()
-        }
+        return {k: (MASK if v not in ("", [], {}) else v) if _hides(k, v) else masked(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [masked(item) for item in value]
     return value

@@ -195,6 +195,15 @@ def _said(error: BaseException) -> str:
     return f"{error.strerror}: {error.filename}"[:500] if known else repr(error)[:500]  # type: ignore[attr-defined]
 
 
+def _offer_to_the_oom_killer() -> None:
+    """From inside and before exec: no grandchild can be too early for it, and raising it needs no privilege."""
+    try:
+        with open("/proc/self/oom_score_adj", "r+") as file:
+            file.write(str(max(OOM_SCORE, int(file.read()))))
+    except OSError:  # a /proc that is read-only: no reason not to train
+        pass
+
+
 def become(launch: dict[str, Any], gate: int, failures: int, log: int) -> NoReturn:
     """In the fork: waits at the gate, then becomes the trainer. Nothing here can race, the keeper has no threads."""
     what = "/dev/null"
@@ -204,9 +213,7 @@ def become(launch: dict[str, Any], gate: int, failures: int, log: int) -> NoRetu
             os._exit(0)
         for target in (0, 1, 2):
             os.dup2(log if target else os.open("/dev/null", os.O_RDONLY), target)
-        # From inside, before exec: no grandchild can be too early for it, and raising it needs no privilege.
-        with open("/proc/self/oom_score_adj", "r+") as file:
-            file.write(str(max(OOM_SCORE, int(file.read()))))
+        _offer_to_the_oom_killer()
         if launch.get("affinity"):
             what = f"cores {launch['affinity']}"
             os.sched_setaffinity(0, launch["affinity"])
@@ -248,8 +255,7 @@ class Keeper:
         why = "cannot start"
         try:
             self.launch = json.loads(read(f"{self.control}/{LAUNCH}"))
-            if self.launch["v"] != VERSION:
-                raise ValueError(f"launch.json has version {self.launch['v']}, this keeper knows {VERSION}")
+            self.check_version()
             if os.path.exists(f"{self.control}/{STOP}"):
                 self.stopped, why = True, "stopped before start"
             else:
@@ -259,6 +265,10 @@ class Keeper:
         else:
             self.follow()
         self.record(why)
+
+    def check_version(self) -> None:
+        if self.launch["v"] != VERSION:
+            raise ValueError(f"launch.json has version {self.launch['v']}, this keeper knows {VERSION}")
 
     def start(self) -> None:
         log = os.open(self.launch["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

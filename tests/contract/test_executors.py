@@ -78,8 +78,7 @@ class Bench:
     def close(self) -> None:
         for handle in self.handles:
             self.executor.stop(handle, 0)
-        for handle in self.handles:
-            self.until(lambda handle=handle: self.state(handle) in (*ENDED, RunState.ABSENT))
+        self.until(lambda: all(self.state(each) in (*ENDED, RunState.ABSENT) for each in self.handles))
 
     def ends(self, code: int, workspace: Workspace | None = None) -> str:
         raise NotImplementedError
@@ -92,6 +91,9 @@ class Bench:
 
     def stubborn(self) -> str:
         raise NotImplementedError
+
+    def hears_sigterm(self, handle: str) -> None:
+        """Waits until a stubborn one got it."""
 
     def broken(self) -> str:
         raise NotImplementedError
@@ -120,9 +122,13 @@ class LocalBench(Bench):
         return handle
 
     def stubborn(self) -> str:
-        handle, workspace = self.sh("trap '' TERM; echo up; while :; do sleep 0.05; done")
+        handle, workspace = self.sh("trap 'echo no' TERM; echo up; while :; do sleep 0.05; done")
         self.until(lambda: self.log(workspace))
         return handle
+
+    def hears_sigterm(self, handle: str) -> None:
+        log = Path(json.loads(Path(handle, keeper.LAUNCH).read_bytes())["log"])
+        self.until(lambda: "no" in log.read_text())
 
     def broken(self) -> str:
         return self.start("/no/such/trainer")[0]
@@ -131,6 +137,19 @@ class LocalBench(Bench):
         """Kills the keeper: the trainer lives on."""
         os.kill(self.record(handle)["keeper"], signal.SIGKILL)
         self.until(lambda: self.state(handle) is RunState.ORPHAN)
+
+    def gone(self, keeper_pid: int, handle: str) -> None:
+        """Waits for the end of a keeper that was killed, and of its fork at the gate."""
+        self.until(lambda: self.state(handle) and keeper_pid not in self.executor._keepers)
+        self.until(lambda: self.state(handle) is not RunState.RUNNING)
+
+    def pids(self, handle: str) -> tuple[int, ...]:
+        usage = self.executor.usage(handle)
+        assert usage
+        return usage.pids
+
+    def prints(self, workspace: Workspace) -> None:
+        self.until(lambda: self.log(workspace))
 
     def log(self, workspace: Workspace) -> str:
         return workspace.log.read_text() if workspace.log.exists() else ""
@@ -225,9 +244,7 @@ def test_a_run_is_seen_to_run_and_uses_something(bench: Bench) -> None:
 
 def test_output_is_appended_to_the_log_of_the_job(bench: Bench) -> None:
     first = bench.workspace()
-    second = Workspace(
-        first.job_id, 2, Path(f"{first.control}b"), first.log, first.config_dir, first.output_dir
-    )
+    second = Workspace(first.job_id, 2, Path(f"{first.control}b"), first.log, first.config_dir, first.output_dir)
     for text, workspace in (("one\n", first), ("two é\r", second)):
         bench.says(text, workspace)
         bench.end(bench.executor.handle(workspace))
@@ -263,7 +280,9 @@ def test_what_ignores_sigterm_is_killed_after_its_grace(bench: Bench) -> None:
 
 def test_a_smaller_grace_shortens_and_a_larger_one_changes_nothing(bench: Bench) -> None:
     handle = bench.stubborn()
-    for grace in (600, 0.2, 600):
+    bench.executor.stop(handle, 600)
+    bench.hears_sigterm(handle)
+    for grace in (0.2, 600):
         bench.executor.stop(handle, grace)
     assert bench.end(handle).exit_code == -9
 
@@ -345,10 +364,7 @@ def test_no_descriptor_leaks(local: LocalBench) -> None:
         lines = local.output("/bin/ls", "-l", "/proc/self/fd").splitlines()[1:]
     finally:
         os.close(leak)
-    fds = {
-        int(left.split()[-1]): right
-        for left, right in (line.split(" -> ") for line in lines if " -> " in line)
-    }
+    fds = {int(left.split()[-1]): right for left, right in (line.split(" -> ") for line in lines if " -> " in line)}
     assert fds.pop(0) == "/dev/null" and set(fds) == {1, 2, 3}  # 3 is what ls reads
 
 
@@ -362,7 +378,7 @@ def test_the_kernel_would_shoot_the_trainer_first(local: LocalBench) -> None:
 
 def test_it_leads_a_session_of_its_own_in_the_directory_given(local: LocalBench, tmp_path: Path) -> None:
     handle, workspace = local.start("/bin/sh", "-c", "pwd; exec sleep 60", cwd=str(tmp_path))
-    local.until(lambda: local.log(workspace))
+    local.prints(workspace)
     pid = local.executor.poll(handle).pid
     assert pid and os.getsid(pid) == os.getpgid(pid) == pid
     assert local.log(workspace) == f"{tmp_path}\n"
@@ -416,7 +432,7 @@ def test_the_directory_of_the_log_is_gone(local: LocalBench) -> None:
 
 def test_a_control_directory_that_cannot_be_made_is_a_launch_error(local: LocalBench) -> None:
     (local.directory / "control").touch()
-    with pytest.raises(LaunchError, match="File exists|Not a directory"):
+    with pytest.raises(LaunchError, match=r"File exists|Not a directory"):
         local.start("/bin/true")
     (local.directory / "control").unlink()
 
@@ -449,11 +465,11 @@ sys.exit(3)
 
 
 @pytest.mark.parametrize("launcher", ["stay", "leave"])
-def test_a_grandchild_in_a_session_of_its_own_is_swept(
-    local: LocalBench, launcher: str, tmp_path: Path
-) -> None:
+def test_a_grandchild_in_a_session_of_its_own_is_swept(local: LocalBench, launcher: str, tmp_path: Path) -> None:
+    if launcher == "stay":
+        local.executor = LocalExecutor(linger=600)  # the grace of the stop holds, not this
     handle, workspace = local.start(PYTHON, "-I", "-S", "-c", ESCAPED, str(tmp_path / "pid"), launcher)
-    local.until(lambda: local.log(workspace))
+    local.prints(workspace)
     if launcher == "stay":
         usage = local.executor.usage(handle)
         assert usage and int((tmp_path / "pid").read_text()) in usage.pids
@@ -472,7 +488,7 @@ def test_ranks_that_outlive_their_launcher_are_ended_before_the_attempt_is(local
 
 def test_a_suspended_trainer_can_be_stopped_gracefully(local: LocalBench) -> None:
     handle, workspace = local.sh("trap 'echo saved; exit 5' TERM; echo up; kill -STOP $$; sleep 60 & wait")
-    local.until(lambda: local.log(workspace))
+    local.prints(workspace)
     local.executor.stop(handle, 60)
     assert local.end(handle).exit_code == 5 and local.log(workspace) == "up\nsaved\n"
 
@@ -523,7 +539,17 @@ def test_a_launch_races_itself_and_polls(local: LocalBench) -> None:
         assert seen <= {RunState.ABSENT, RunState.RUNNING, RunState.EXITED}
 
 
-# --- local: the service dies, the keeper dies, the machine dies --------------------------------------------------------
+def test_a_launch_that_overtakes_a_poll_is_not_taken_for_an_orphan(
+    local: LocalBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = local.runs()
+    answers = [False]  # the lock as it was a moment ago
+    held = local_module._held
+    monkeypatch.setattr(local_module, "_held", lambda control: answers.pop() if answers else held(control))
+    assert local.state(handle) is RunState.RUNNING
+
+
+# --- local: the service dies, the keeper dies, the machine dies ------------------------------------------------------
 
 SERVICE = """
 import sys, os, signal, json
@@ -535,24 +561,22 @@ from api.services.executors.local import LocalExecutor
 from api.utils import faults
 control, log = map(Path, sys.argv[2:4])
 faults.arm(sys.argv[4] or None)
+exec(sys.argv[6])
 command = Command(("/bin/sh", "-c", sys.argv[5]), {"PATH": "/bin:/usr/bin"}, "/")
 LocalExecutor(linger=0.3).launch(command, Workspace("j", 1, control, log, log.parent, log.parent), Resources())
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def killed_service(workspace: Workspace, script: str, point: str = "") -> None:
+def killed_service(workspace: Workspace, script: str, point: str = "", first: str = "") -> None:
     """A service that launches and is killed: at the crash point, or right after."""
     control, log = str(workspace.control), str(workspace.log)
-    done = subprocess.run(
-        [sys.executable, "-c", SERVICE, str(REPO), control, log, point, script], check=False
-    )
+    argv = [sys.executable, "-c", SERVICE, str(REPO), control, log, point, script, first]
+    done = subprocess.run(argv, check=False)
     assert done.returncode == -9
 
 
-def test_a_run_outlives_the_service_and_the_next_one_learns_its_code(
-    local: LocalBench, tmp_path: Path
-) -> None:
+def test_a_run_outlives_the_service_and_the_next_one_learns_its_code(local: LocalBench, tmp_path: Path) -> None:
     workspace = local.workspace()
     handle = local.executor.handle(workspace)
     killed_service(workspace, f"echo a; until [ -e '{tmp_path}/go' ]; do sleep 0.02; done; echo b; exit 7")
@@ -560,6 +584,13 @@ def test_a_run_outlives_the_service_and_the_next_one_learns_its_code(
     (tmp_path / "go").touch()
     assert local.end(handle).exit_code == 7
     assert local.log(workspace) == "a\nb\n"
+
+
+def test_a_service_without_standard_streams_launches_all_the_same(local: LocalBench) -> None:
+    workspace = local.workspace()
+    killed_service(workspace, "echo out; echo err >&2; exit 7", first="os.closerange(0, 3)")
+    assert local.end(local.executor.handle(workspace)).exit_code == 7
+    assert local.log(workspace) == "out\nerr\n"
 
 
 @pytest.mark.parametrize("point", sorted(point for point in faults.POINTS if point.startswith("launch.")))
@@ -581,11 +612,11 @@ def test_a_keeper_killed_at_any_moment_of_its_start_leaves_nothing_unrecorded(lo
         pid = next(pid for pid, whose in local.executor._keepers.items() if whose == handle)
         threading.Event().wait(n * 0.004)
         os.kill(pid, signal.SIGKILL)
-        local.until(lambda pid=pid: not local.executor._reap() and pid not in local.executor._keepers)
+        local.gone(pid, handle)
         if local.state(handle) is RunState.ABSENT:
             assert not local.log(workspace)
             local.sh("echo once; exec sleep 60", workspace)
-            local.until(lambda workspace=workspace: local.log(workspace))
+            local.prints(workspace)
         local.executor.stop(handle, 0)
         local.end(handle)
         assert local.log(workspace) in ("", "once\n")
@@ -595,9 +626,9 @@ def test_an_orphan_that_ignores_sigterm_is_killed_with_its_tree(local: LocalBenc
     handle, workspace = local.sh(
         "trap '' TERM; setsid sh -c 'sleep 60' & sleep 60 & echo up; while :; do sleep 0.05; done"
     )
-    local.until(lambda: local.log(workspace))
+    local.prints(workspace)
     local.orphan(handle)
-    pids = local.executor.usage(handle).pids  # type: ignore[union-attr]
+    pids = local.pids(handle)
     assert len(pids) >= 3
     local.executor.stop(handle, 0.2)
     assert local.state(handle) is RunState.ORPHAN
@@ -607,19 +638,17 @@ def test_an_orphan_that_ignores_sigterm_is_killed_with_its_tree(local: LocalBenc
 
 def test_ranks_of_an_orphan_whose_trainer_is_gone_are_still_its_own(local: LocalBench) -> None:
     handle, workspace = local.sh("setsid sleep 60 & echo up; exec sleep 61")
-    local.until(lambda: local.log(workspace))
+    local.prints(workspace)
     local.orphan(handle)
     os.kill(local.record(handle)["pid"], signal.SIGKILL)
-    local.until(lambda: local.record(handle)["pid"] not in (local.executor.usage(handle) or handle).pids)  # type: ignore[union-attr]
+    local.until(lambda: local.record(handle)["pid"] not in local.pids(handle))
     assert local.state(handle) is RunState.ORPHAN
     local.executor.stop(handle, 5)
     assert local.end(handle).state is RunState.VANISHED
 
 
 @pytest.mark.parametrize("lie", ["starttime", "boot_id"])
-def test_a_stranger_with_the_same_number_is_neither_adopted_nor_signalled(
-    local: LocalBench, lie: str
-) -> None:
+def test_a_stranger_with_the_same_number_is_neither_adopted_nor_signalled(local: LocalBench, lie: str) -> None:
     with subprocess.Popen(["/bin/sleep", "60"], start_new_session=True) as stranger:
         found = keeper.process(stranger.pid)
         assert found
@@ -636,7 +665,9 @@ def test_a_stranger_with_the_same_number_is_neither_adopted_nor_signalled(
         stale = keeper.Process(stranger.pid, keeper.read(f"/proc/{stranger.pid}/stat"))
         stale.starttime -= 1
         keeper.send(stale, signal.SIGKILL)
-        assert local.executor.usage(handle) is None and stranger.poll() is None
+        assert local.executor.usage(handle) is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            stranger.wait(0.1)
         stranger.kill()
 
 
@@ -709,9 +740,7 @@ def test_what_the_kernel_kills_for_memory_is_told_apart(local: LocalBench, tmp_p
     except OSError as error:
         pytest.xfail(f"no memory control group can be made here: {error}")
     try:
-        handle, _ = local.sh(
-            f"until [ -e '{tmp_path}/go' ]; do sleep 0.02; done; exec {PYTHON} -ISc '{EATER}'"
-        )
+        handle, _ = local.sh(f"until [ -e '{tmp_path}/go' ]; do sleep 0.02; done; exec {PYTHON} -ISc '{EATER}'")
         record = local.record(handle)
         for pid in (record["keeper"], record["pid"]):
             (group / "cgroup.procs").write_text(str(pid))
@@ -734,7 +763,7 @@ def test_peak_memory_is_reported(local: LocalBench) -> None:
 def test_ended_keepers_are_reaped(local: LocalBench) -> None:
     handle = local.ends(0)
     local.end(handle)
-    local.until(lambda: not local.state(handle) is RunState.ABSENT and not local.executor._keepers)
+    local.until(lambda: local.state(handle) is not RunState.ABSENT and not local.executor._keepers)
 
 
 def test_the_lock_can_be_asked_about_without_being_taken(local: LocalBench) -> None:
@@ -750,9 +779,7 @@ def test_the_lock_can_be_asked_about_without_being_taken(local: LocalBench) -> N
 
 def test_an_unknown_crash_point_is_refused() -> None:
     for call in (faults.arm, faults.fault):
-        with pytest.raises(
-            ValueError, match="no crash point 'launch.somewhere'; there are: .*launch.after_lock"
-        ):
+        with pytest.raises(ValueError, match=r"no crash point 'launch.somewhere'; there are: .*launch.after_lock"):
             call("launch.somewhere")
 
 

@@ -8,8 +8,15 @@ from api.models.gpu import GpuStatus
 from api.models.schemas.base import Strict, name, query_integer
 
 MACHINE_FIELDS = (
-    "cpu_count", "cpu_usage", "memory_total", "memory_used", "memory_available", "disk_total", "disk_used", "disk_free",
-)  # fmt: skip
+    "cpu_count",
+    "cpu_usage",
+    "memory_total",
+    "memory_used",
+    "memory_available",
+    "disk_total",
+    "disk_used",
+    "disk_free",
+)
 
 
 def _number(description: str) -> fields.Float:

@@ -16,15 +16,9 @@ TYPES = ("train", "eval", "system", "all")
 class StartSchema(Strict):
     """POST /start."""
 
-    model_type = name(
-        required=True, metadata={"description": "diffusion-pipe's `[model] type`", "example": "sdxl"}
-    )
-    dataset = fields.Dict(
-        required=True, keys=fields.String(), metadata={"description": "becomes the dataset TOML"}
-    )
-    config = fields.Dict(
-        keys=fields.String(), load_default=dict, metadata={"description": "becomes the config TOML"}
-    )
+    model_type = name(required=True, metadata={"description": "diffusion-pipe's `[model] type`", "example": "sdxl"})
+    dataset = fields.Dict(required=True, keys=fields.String(), metadata={"description": "becomes the dataset TOML"})
+    config = fields.Dict(keys=fields.String(), load_default=dict, metadata={"description": "becomes the config TOML"})
     gpu_id = integer(-1, 1023, metadata={"description": "-1 or absent: the scheduler picks"})
     num_gpus = integer(1, 1024, load_default=1)
     wait = StrictBoolean(load_default=False, metadata={"description": "queue for a busy explicit gpu_id"})
@@ -43,9 +37,7 @@ class WaitQuery(Strict):
 
 
 class ResumeSchema(Strict):
-    checkpoint = name(
-        metadata={"description": "a `state` checkpoint; absent: the newest", "example": "global_step16"}
-    )
+    checkpoint = name(metadata={"description": "a `state` checkpoint; absent: the newest", "example": "global_step16"})
 
 
 class ListQuery(Strict):
@@ -60,9 +52,7 @@ class ListQuery(Strict):
 
 
 class AttemptQuery(Strict):
-    attempt = query_integer(
-        1, 1_000_000, metadata={"description": "show the series that this attempt belongs to"}
-    )
+    attempt = query_integer(1, 1_000_000, metadata={"description": "show the series that this attempt belongs to"})
 
 
 class MetricsQuery(AttemptQuery):
@@ -112,9 +102,7 @@ class ProgressSchema(Schema):
     current_batch = fields.Integer(allow_none=True)
     total_batches = fields.Integer(allow_none=True)
     epoch_progress = fields.Float(allow_none=True, metadata={"description": "percent"})
-    overall_progress = fields.Float(
-        allow_none=True, metadata={"description": "percent; 100 only when completed"}
-    )
+    overall_progress = fields.Float(allow_none=True, metadata={"description": "percent; 100 only when completed"})
     eta_seconds = fields.Float(allow_none=True)
     eta_formatted = fields.String(allow_none=True)
     training_time = fields.Float(allow_none=True, metadata={"description": "seconds"})
@@ -200,9 +188,7 @@ class AttemptSchema(Schema):
     pid = fields.Integer(allow_none=True)
     started_at = fields.String(allow_none=True)
     ended_at = fields.String(allow_none=True)
-    exit_code = fields.Integer(
-        allow_none=True, metadata={"description": "negative: the signal; null: unknown"}
-    )
+    exit_code = fields.Integer(allow_none=True, metadata={"description": "negative: the signal; null: unknown"})
     reason = fields.String(allow_none=True)
     resume_from = fields.String(allow_none=True)
     output_dir = fields.String(required=True)
@@ -307,9 +293,7 @@ class CheckpointsAnswerSchema(Schema):
 
 
 class ArtifactSchema(Schema):
-    path = fields.String(
-        required=True, metadata={"description": "relative; fetch it under /artifacts/<path>"}
-    )
+    path = fields.String(required=True, metadata={"description": "relative; fetch it under /artifacts/<path>"})
     size_bytes = fields.Integer(required=True)
     modified_at = fields.String(required=True)
 

@@ -20,9 +20,7 @@ class Launch:
     workspace: Workspace
     gpu_ids: tuple[int, ...]  # leased; () means CPU
     ports: Sequence[int]  # free on this machine and held by no other live job
-    base_env: Mapping[
-        str, str
-    ]  # the child's environment so far (service's own less TRAINYARD_*, plus the job's)
+    base_env: Mapping[str, str]  # the child's environment so far (service's own less TRAINYARD_*, plus the job's)
     resume_from: str | None = None  # a checkpoint's name: continue from it
 
 
@@ -50,7 +48,8 @@ class Engine(Protocol):
     """One trainer. Pure but for `validate` (looks at inputs), `prepare` (writes configs), `soft_stop` and
     the readers of what a run left on disk."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def availability(self) -> Availability: ...
 

@@ -37,37 +37,68 @@ CUDA_OOM = rule(
 )
 
 GENERIC: tuple[Rule, ...] = (
-    rule("disk_full", r"No space left on device|Errno 28\b|Disk quota exceeded|database or disk is full",
-         "The disk is full: free space where the outputs and the dataset's cache lie, and start again."),
+    rule(
+        "disk_full",
+        r"No space left on device|Errno 28\b|Disk quota exceeded|database or disk is full",
+        "The disk is full: free space where the outputs and the dataset's cache lie, and start again.",
+    ),
     CUDA_OOM,
-    rule("cuda_oom", r"CUDA error: out of memory",
-         "The GPU (or its pinned main memory) had no room left: free memory on GPU and host, use a smaller batch."),
-    rule("nccl", r"NCCL error|DistBackendError|ncclSystemError|ncclInternalError|ncclUnhandledCudaError",
-         "The GPUs could not talk to each other (NCCL): set NCCL_P2P_DISABLE=1 and NCCL_IB_DISABLE=1 in env, or use "
-         "one GPU."),
-    rule("port_busy", r"EADDRINUSE|[Aa]ddress already in use|failed to listen on any local network address",
-         "The port of the training was taken by another process: start it again, another port is chosen then."),
-    rule("no_gpu", r"Torch not compiled with CUDA|Found no NVIDIA driver|No CUDA GPUs are available"
-         r"|CUDA driver version is insufficient|no CUDA-capable device|CUDA unknown error|invalid device ordinal",
-         "No usable GPU: check the driver (nvidia-smi) and that the trainer's torch was built for CUDA."),
-    rule("killed_by_oom", r"can't allocate memory|Cannot allocate memory|\AMemoryError\b|std::bad_alloc",
-         "The machine's main memory was not enough: use fewer worker processes and a smaller batch, or add memory."),
-    rule("import_error", r"ModuleNotFoundError: No module named '?([\w.]{1,200})",
-         "The trainer's environment lacks the module {0}: install the trainer's requirements into its interpreter."),
-    rule("import_error", r"\A(?:\[rank\d{1,5}\]:\s?)?ImportError\b|undefined symbol|cannot open shared object file",
-         "A module of the trainer's environment cannot be loaded: its versions do not fit together; reinstall the "
-         "trainer's requirements."),
-    rule("missing_file", r"FileNotFoundError\b.{0,200}?No such file or directory: '([^']{1,300})'",
-         "{0} does not exist, or not for the service's user: correct the path in the request."),
-    rule("missing_file", r"FileNotFoundError\b|NotADirectoryError\b|IsADirectoryError\b",
-         "A file that the request names does not exist: correct the path."),
-    rule("missing_file", r"PermissionError\b.{0,200}?'([^']{1,300})'",
-         "The service's user may not use {0}: change its permissions or the path."),
-)  # fmt: skip
-
-SECONDARY = re.compile(
-    r"BrokenPipeError|ConnectionResetError|EOFError|exits with return code|KeyboardInterrupt"
+    rule(
+        "cuda_oom",
+        r"CUDA error: out of memory",
+        "The GPU (or its pinned main memory) had no room left: free memory on GPU and host, use a smaller batch.",
+    ),
+    rule(
+        "nccl",
+        r"NCCL error|DistBackendError|ncclSystemError|ncclInternalError|ncclUnhandledCudaError",
+        "The GPUs could not talk to each other (NCCL): set NCCL_P2P_DISABLE=1 and NCCL_IB_DISABLE=1 in env, or use "
+        "one GPU.",
+    ),
+    rule(
+        "port_busy",
+        r"EADDRINUSE|[Aa]ddress already in use|failed to listen on any local network address",
+        "The port of the training was taken by another process: start it again, another port is chosen then.",
+    ),
+    rule(
+        "no_gpu",
+        r"Torch not compiled with CUDA|Found no NVIDIA driver|No CUDA GPUs are available"
+        r"|CUDA driver version is insufficient|no CUDA-capable device|CUDA unknown error|invalid device ordinal",
+        "No usable GPU: check the driver (nvidia-smi) and that the trainer's torch was built for CUDA.",
+    ),
+    rule(
+        "killed_by_oom",
+        r"can't allocate memory|Cannot allocate memory|\AMemoryError\b|std::bad_alloc",
+        "The machine's main memory was not enough: use fewer worker processes and a smaller batch, or add memory.",
+    ),
+    rule(
+        "import_error",
+        r"ModuleNotFoundError: No module named '?([\w.]{1,200})",
+        "The trainer's environment lacks the module {0}: install the trainer's requirements into its interpreter.",
+    ),
+    rule(
+        "import_error",
+        r"\A(?:\[rank\d{1,5}\]:\s?)?ImportError\b|undefined symbol|cannot open shared object file",
+        "A module of the trainer's environment cannot be loaded: its versions do not fit together; reinstall the "
+        "trainer's requirements.",
+    ),
+    rule(
+        "missing_file",
+        r"FileNotFoundError\b.{0,200}?No such file or directory: '([^']{1,300})'",
+        "{0} does not exist, or not for the service's user: correct the path in the request.",
+    ),
+    rule(
+        "missing_file",
+        r"FileNotFoundError\b|NotADirectoryError\b|IsADirectoryError\b",
+        "A file that the request names does not exist: correct the path.",
+    ),
+    rule(
+        "missing_file",
+        r"PermissionError\b.{0,200}?'([^']{1,300})'",
+        "The service's user may not use {0}: change its permissions or the path.",
+    ),
 )
+
+SECONDARY = re.compile(r"BrokenPipeError|ConnectionResetError|EOFError|exits with return code|KeyboardInterrupt")
 _NAMES: Mapping[int, str] = {int(known): known.name for known in signal.Signals}
 _LAUNCHER_CODE = re.compile(r"exits with return code = -(\d{1,3})\b")
 
@@ -106,9 +137,7 @@ def death_signal(ending: Ending) -> int | None:
 
 def of_signal(number: int, ending: Ending) -> Failure:
     """SIGKILL that nobody here sent is nearly always the kernel's, for memory."""
-    line = next(
-        (text for text in reversed((*ending.faults, *ending.tail)) if _LAUNCHER_CODE.search(text)), None
-    )
+    line = next((text for text in reversed((*ending.faults, *ending.tail)) if _LAUNCHER_CODE.search(text)), None)
     if number == signal.SIGKILL:
         return Failure(
             "killed_by_oom",
@@ -139,10 +168,6 @@ def classify(ending: Ending, rules: Iterable[Rule] = GENERIC, *, what: str = "Th
     shown = fault or next(iter(ending.faults), None) or next(iter(lines), None)
     shown = shown.strip()[:LINE_MAX] if shown else None
     if ending.exit_code == 0:
-        return Failure(
-            "incomplete", f"{what} ended with exit code 0, but without saying that it finished.", shown
-        )
+        return Failure("incomplete", f"{what} ended with exit code 0, but without saying that it finished.", shown)
     code = "unknown" if ending.exit_code is None else str(ending.exit_code)
-    return Failure(
-        "unknown", f"{what} ended with exit code {code}; the line and the end of the log tell why.", shown
-    )
+    return Failure("unknown", f"{what} ended with exit code {code}; the line and the end of the log tell why.", shown)

@@ -49,7 +49,8 @@ class Usage:
 class Executor(Protocol):
     """Handles are strings that survive a restart of the service; equal workspaces give equal handles."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def handle(self, workspace: Workspace) -> str: ...
 

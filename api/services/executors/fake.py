@@ -61,9 +61,7 @@ class FakeExecutor:
         with self.runs[handle].workspace.log.open("ab") as log:
             log.write(text if isinstance(text, bytes) else text.encode())
 
-    def exit(
-        self, handle: str, code: int, *, oom_killed: bool = False, peak_rss_bytes: int | None = None
-    ) -> None:
+    def exit(self, handle: str, code: int, *, oom_killed: bool = False, peak_rss_bytes: int | None = None) -> None:
         self._end(handle, exit_code=code, oom_killed=oom_killed, peak_rss_bytes=peak_rss_bytes)
 
     def vanish(self, handle: str) -> None:

@@ -45,7 +45,7 @@ class LocalExecutor:
         self._told: dict[str, set[tuple[int, int]]] = {}  # handle -> orphans that got their SIGTERM
 
     def handle(self, workspace: Workspace) -> str:
-        return os.path.abspath(workspace.control)
+        return str(workspace.control.absolute())
 
     def launch(self, command: Command, workspace: Workspace, resources: Resources) -> None:
         handle = self.handle(workspace)
@@ -81,7 +81,7 @@ class LocalExecutor:
             "argv": list(command.argv),
             "env": dict(command.env),
             "cwd": command.cwd,
-            "log": os.path.abspath(workspace.log),
+            "log": str(workspace.log.absolute()),
             "linger": self._linger,
             "memory_limit": resources.memory,
             "affinity": self._pick_cores(self.handle(workspace), resources.cpus),
@@ -103,7 +103,7 @@ class LocalExecutor:
         lock_too = (os.POSIX_SPAWN_DUP2, lock, lock)  # onto itself: inheritable, and in the child alone
         return os.posix_spawn(
             self._python,
-            [self._python, "-I", "-S", os.path.abspath(keeper.__file__), handle, str(lock)],
+            [self._python, "-I", "-S", str(Path(keeper.__file__).absolute()), handle, str(lock)],
             {},
             file_actions=[*null, lock_too],
             setsid=True,
@@ -234,7 +234,11 @@ def _flock(handle: int, command: int) -> int:
 
 def _claim(control: str) -> int | None:
     """The descriptor that holds the lock, or None if somebody else does."""
-    lock = os.open(f"{control}/{keeper.LOCK}", os.O_RDWR | os.O_CREAT, 0o600)
+    opened = os.open(f"{control}/{keeper.LOCK}", os.O_RDWR | os.O_CREAT, 0o600)
+    try:  # clear of 0, 1 and 2, which a service without standard streams would get, and the keeper uses
+        lock = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(opened)
     try:
         _flock(lock, fcntl.F_OFD_SETLK)
     except OSError as error:
@@ -259,7 +263,7 @@ def _held(control: str) -> bool:
 def _make(control: str) -> None:
     Path(control).parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.mkdir(control, 0o700)
+        Path(control).mkdir(0o700)
     except FileExistsError:
         return
     keeper.sync_directory(os.path.dirname(control))
@@ -311,7 +315,7 @@ def _survivors(started: Record) -> list[keeper.Process]:
 def _writes_to(pid: int, log: list[int]) -> bool:
     for descriptor in (1, 2):
         try:
-            stat = os.stat(f"/proc/{pid}/fd/{descriptor}")
+            stat = Path(f"/proc/{pid}/fd/{descriptor}").stat()
         except OSError:
             continue
         if [stat.st_dev, stat.st_ino] == log:

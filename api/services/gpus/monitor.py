@@ -57,9 +57,7 @@ class GpuMonitor:
         self._thread = threading.Thread(target=self._run, name="gpu-monitor", daemon=True)
         self._thread.start()
         if not self._answered.wait(FIRST_ANSWER_SECONDS):
-            log.warning(
-                "the GPU driver did not answer within %g s; its GPUs are unknown", FIRST_ANSWER_SECONDS
-            )
+            log.warning("the GPU driver did not answer within %g s; its GPUs are unknown", FIRST_ANSWER_SECONDS)
 
     def stop(self) -> None:
         """Ends the thread; one that hangs in the driver is left to die with the process."""
@@ -125,9 +123,7 @@ class GpuMonitor:
             points = self._history.get(gpu.index) if same else None
             kept[gpu.index] = points = deque(maxlen=self._points()) if points is None else points
             if not gpu.lost:
-                points.append(
-                    GpuPoint(at, gpu.memory_used_mb, gpu.utilization_percent, gpu.temperature_c, gpu.power_w)
-                )
+                points.append(GpuPoint(at, gpu.memory_used_mb, gpu.utilization_percent, gpu.temperature_c, gpu.power_w))
             # too old, or of a future that the clock was set back from
             while points and not at - HISTORY_SECONDS < points[0].at <= at:
                 points.popleft()

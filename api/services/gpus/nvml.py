@@ -149,9 +149,7 @@ class NvmlSource:
         name = _text(self._ask("nvmlSystemGetProcessName", pid))
         return os.path.basename(name.split(" ", 1)[0]) or name if name else None
 
-    def _ask(
-        self, function: str, *arguments: Any, lost: tuple[int, ...] = (GPU_IS_LOST, RESET_REQUIRED)
-    ) -> Any:
+    def _ask(self, function: str, *arguments: Any, lost: tuple[int, ...] = (GPU_IS_LOST, RESET_REQUIRED)) -> Any:
         """The driver's answer; None where it has none (not supported, not permitted, garbled)."""
         try:
             call: Callable[..., Any] = getattr(self._nvml, function)

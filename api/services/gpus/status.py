@@ -34,13 +34,10 @@ def intruders(state: GpuState, own_pids: Set[int]) -> tuple[GpuProcess, ...]:
     """The foreign processes over the limit. One of unknown size has all that the others leave."""
     rest = unaccounted_mb(state)
     sized = (
-        (process, rest if process.memory_mb is None else process.memory_mb)
-        for process in foreign(state, own_pids)
+        (process, rest if process.memory_mb is None else process.memory_mb) for process in foreign(state, own_pids)
     )
     return tuple(
-        GpuProcess(process.pid, process.name, memory)
-        for process, memory in sized
-        if memory > FOREIGN_LIMIT_MB
+        GpuProcess(process.pid, process.name, memory) for process, memory in sized if memory > FOREIGN_LIMIT_MB
     )
 
 
@@ -56,9 +53,7 @@ def is_hidden_use(state: GpuState) -> bool:
     return nobody_else and unaccounted_mb(state) > FOREIGN_LIMIT_MB
 
 
-def status_of(
-    state: GpuState, holder: GpuHolder | None, own_pids: Set[int], stale: bool = False
-) -> GpuStatus:
+def status_of(state: GpuState, holder: GpuHolder | None, own_pids: Set[int], stale: bool = False) -> GpuStatus:
     """A GPU that is lost or not answered for is unknown even while a job leases it."""
     if stale or state.lost:
         return GpuStatus.UNKNOWN
@@ -69,9 +64,7 @@ def status_of(
 
 
 def statuses(snapshot: GpuSnapshot, leases: Leases, own_pids: Set[int]) -> dict[int, GpuStatus]:
-    return {
-        gpu.index: status_of(gpu, leases.get(gpu.index), own_pids, snapshot.stale) for gpu in snapshot.gpus
-    }
+    return {gpu.index: status_of(gpu, leases.get(gpu.index), own_pids, snapshot.stale) for gpu in snapshot.gpus}
 
 
 def free_gpus(snapshot: GpuSnapshot, leases: Leases, own_pids: Set[int]) -> tuple[int, ...]:
@@ -93,9 +86,7 @@ def summary(snapshot: GpuSnapshot, leases: Leases, own_pids: Set[int]) -> GpuSum
     )
 
 
-def why_busy(
-    state: GpuState, holder: GpuHolder | None, own_pids: Set[int], stale: bool = False
-) -> str | None:
+def why_busy(state: GpuState, holder: GpuHolder | None, own_pids: Set[int], stale: bool = False) -> str | None:
     """Why nothing can start on a GPU, in words for a user; None if something can.
 
     "GPU 2 by pid 4312 (python), not ours, 18 GB"
@@ -107,10 +98,7 @@ def why_busy(
         return f"{gpu} is unknown: " + ("it fell off the bus" if state.lost else "the driver does not answer")
     if holder is not None:
         return f"{gpu} by job {holder.job_id} ({holder.engine})"
-    who = [
-        f"pid {p.pid} ({p.name or 'unknown'}), not ours, {_size(p.memory_mb)}"
-        for p in intruders(state, own_pids)
-    ]
+    who = [f"pid {p.pid} ({p.name or 'unknown'}), not ours, {_size(p.memory_mb)}" for p in intruders(state, own_pids)]
     hidden = f"a process that the driver does not show, {_size(unaccounted_mb(state))}"
     return f"{gpu} by " + (" and ".join(who) or hidden)
 

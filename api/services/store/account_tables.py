@@ -1,4 +1,4 @@
-"""The tables of accounts. Of secrets only hashes are kept: scrypt of passwords, SHA-256 of what is 256 bits random."""
+"""The tables of accounts. Of secrets there are hashes only: scrypt of passwords, SHA-256 of random 256 bits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, Large
 from api.services.store.schema import metadata
 
 users = Table(
-    "users", metadata,
+    "users",
+    metadata,
     Column("id", Integer, primary_key=True),
     Column("name", Text, nullable=False),
     Column("name_key", Text, nullable=False, unique=True),  # the name without case: no two look alike
@@ -16,10 +17,11 @@ users = Table(
     Column("builtin", Boolean, nullable=False),
     Column("created_at", Float, nullable=False),
     sqlite_autoincrement=True,
-)  # fmt: skip
+)
 
 tokens = Table(
-    "tokens", metadata,
+    "tokens",
+    metadata,
     Column("id", Integer, primary_key=True),
     Column("user_id", Integer, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("label", Text, nullable=False),
@@ -32,10 +34,11 @@ tokens = Table(
     Column("revoked_at", Float),
     Index("ix_tokens_user_id", "user_id"),
     sqlite_autoincrement=True,
-)  # fmt: skip
+)
 
 sessions = Table(
-    "sessions", metadata,
+    "sessions",
+    metadata,
     Column("id", Integer, primary_key=True),
     Column("user_id", Integer, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("digest", LargeBinary(32), nullable=False),
@@ -44,20 +47,22 @@ sessions = Table(
     Index("ix_sessions_user_id", "user_id"),
     Index("ix_sessions_expires_at", "expires_at"),
     sqlite_autoincrement=True,
-)  # fmt: skip
+)
 
 teams = Table(
-    "teams", metadata,
+    "teams",
+    metadata,
     Column("id", Integer, primary_key=True),
     Column("name", Text, nullable=False),
     Column("name_key", Text, nullable=False, unique=True),
     Column("created_at", Float, nullable=False),
     sqlite_autoincrement=True,
-)  # fmt: skip
+)
 
 team_members = Table(
-    "team_members", metadata,
+    "team_members",
+    metadata,
     Column("team_id", Integer, ForeignKey("teams.id", ondelete="CASCADE"), primary_key=True),
     Column("user_id", Integer, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     Index("ix_team_members_user_id", "user_id"),
-)  # fmt: skip
+)

@@ -55,10 +55,16 @@ def _refuse_taken(connection: Connection, table: Table, what: str, name: str) ->
 
 
 def add_user(
-    connection: Connection, name: str, role: Role, password_hash: str | None, now: float, *, builtin: bool = False
+    connection: Connection,
+    name: str,
+    role: Role,
+    password_hash: str | None,
+    now: float,
+    *,
+    builtin: bool = False,
 ) -> User:
     _refuse_taken(connection, users, "user", name)
-    values = {"name": name, "name_key": name_key(name), "role": role.value, "created_at": now}
+    values: dict[str, Any] = {"name": name, "name_key": name_key(name), "role": role.value, "created_at": now}
     values |= {"password_hash": password_hash, "builtin": builtin}
     return User(_insert(connection, users, values), name, role, now, builtin)
 
@@ -140,10 +146,10 @@ def revoke_token(connection: Connection, token_id: int, now: float) -> None:
 
 
 def end_logins(connection: Connection, user_id: int, *, keep: int = 0) -> None:
-    """Deletes all but the newest `keep` tokens that log-ins of a user made."""
+    """Deletes the tokens that log-ins of a user made, but for the `keep` last used."""
+    used = func.coalesce(tokens.c.last_used_at, tokens.c.created_at)
     made = select(tokens.c.id).where(tokens.c.user_id == user_id, tokens.c.from_login)
-    if keep:
-        made = made.order_by(tokens.c.id.desc()).limit(-1).offset(keep)
+    made = made.order_by(used.desc(), tokens.c.id.desc()).limit(-1).offset(keep)
     connection.execute(delete(tokens).where(tokens.c.id.in_(made)))
 
 
@@ -175,8 +181,10 @@ def end_session(connection: Connection, session_id: int) -> None:
     connection.execute(delete(sessions).where(sessions.c.id == session_id))
 
 
-def end_sessions(connection: Connection, user_id: int) -> None:
-    connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+def end_sessions(connection: Connection, user_id: int, *, keep: int = 0) -> None:
+    """All but the newest `keep`."""
+    mine = select(sessions.c.id).where(sessions.c.user_id == user_id).order_by(sessions.c.id.desc())
+    connection.execute(delete(sessions).where(sessions.c.id.in_(mine.limit(-1).offset(keep))))
 
 
 def drop_expired(connection: Connection, now: float) -> None:
@@ -230,10 +238,10 @@ def leave_team(connection: Connection, team_id: int, user_id: int) -> None:
 
 
 def members_of(connection: Connection, team_id: int) -> list[User]:
-    query = select(users).join(team_members, team_members.c.user_id == users.c.id)
-    return [_user(row) for row in connection.execute(query.where(team_members.c.team_id == team_id).order_by(users.c.id))]
+    query = select(users).join(team_members, team_members.c.user_id == users.c.id).order_by(users.c.id)
+    return [_user(row) for row in connection.execute(query.where(team_members.c.team_id == team_id))]
 
 
 def member_counts(connection: Connection) -> dict[int, int]:
-    query = select(team_members.c.team_id, func.count()).group_by(team_members.c.team_id)
-    return {team_id: number for team_id, number in connection.execute(query)}
+    query = select(team_members.c.team_id, func.count().label("members")).group_by(team_members.c.team_id)
+    return {row.team_id: row.members for row in connection.execute(query)}

@@ -89,13 +89,9 @@ class Database:
             if raw.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
                 raise DamagedDatabase(f"the database {self.path} is not Trainyard's")
             small = self.path.stat().st_size < 200 * 1024 * 1024
-            verdict = raw.execute(
-                "PRAGMA integrity_check(1)" if small else "PRAGMA quick_check(1)"
-            ).fetchone()[0]
+            verdict = raw.execute("PRAGMA integrity_check(1)" if small else "PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":
-                raise DamagedDatabase(
-                    f"the database {self.path} is damaged ({verdict}); restore it from a backup"
-                )
+                raise DamagedDatabase(f"the database {self.path} is damaged ({verdict}); restore it from a backup")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -126,9 +126,7 @@ def extras(connection: Connection, seq: int) -> Row[Any]:
 
 
 def attempts_of(connection: Connection, job: Job) -> list[Attempt]:
-    rows = connection.execute(
-        select(attempts).where(attempts.c.job_seq == job.seq).order_by(attempts.c.number)
-    )
+    rows = connection.execute(select(attempts).where(attempts.c.job_seq == job.seq).order_by(attempts.c.number))
     return [attempt_from_row(row, job.id) for row in rows]
 
 
@@ -215,9 +213,7 @@ def ids(connection: Connection) -> set[str]:
 
 def leases(connection: Connection) -> dict[int, tuple[str, str]]:
     """GPU number -> (job id, engine) that holds it."""
-    query = select(gpu_leases.c.gpu_id, jobs.c.id, jobs.c.engine).join(
-        jobs, jobs.c.seq == gpu_leases.c.job_seq
-    )
+    query = select(gpu_leases.c.gpu_id, jobs.c.id, jobs.c.engine).join(jobs, jobs.c.seq == gpu_leases.c.job_seq)
     return {gpu: (job_id, engine) for gpu, job_id, engine in connection.execute(query)}
 
 
@@ -229,17 +225,30 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
     job_id = _free_id(connection, new.new_id)
     spec = new.spec
     values = {
-        "id": job_id, "dialect": new.dialect, "engine": spec.engine, "name": spec.name,
-        "owner_id": new.owner_id, "team_id": new.team_id, "status": JobStatus.QUEUED, "priority": spec.priority,
-        "needs_gpu": spec.resources.needs_gpu, "spec": spec_to_dict(spec), "attempt": 1, "series": 1,
-        "created_at": now, "updated_at": now, "stop_forced": False, "warnings": [], "gpu_ids": [], "progress": {},
-        "log_position": {}, "total_lines": 0,
-    }  # fmt: skip
+        "id": job_id,
+        "dialect": new.dialect,
+        "engine": spec.engine,
+        "name": spec.name,
+        "owner_id": new.owner_id,
+        "team_id": new.team_id,
+        "status": JobStatus.QUEUED,
+        "priority": spec.priority,
+        "needs_gpu": spec.resources.needs_gpu,
+        "spec": spec_to_dict(spec),
+        "attempt": 1,
+        "series": 1,
+        "created_at": now,
+        "updated_at": now,
+        "stop_forced": False,
+        "warnings": [],
+        "gpu_ids": [],
+        "progress": {},
+        "log_position": {},
+        "total_lines": 0,
+    }
     seq = connection.execute(insert(jobs).values(values)).inserted_primary_key[0]  # type: ignore[index]
     if spec.tags:
-        connection.execute(
-            insert(job_tags), [{"tag": tag, "job_seq": seq} for tag in dict.fromkeys(spec.tags)]
-        )
+        connection.execute(insert(job_tags), [{"tag": tag, "job_seq": seq} for tag in dict.fromkeys(spec.tags)])
     _add_attempt(connection, seq, 1, 1, new.output_dir(job_id), None)
     job = get(connection, job_id)
     publish_status(connection, job, now)
@@ -265,7 +274,7 @@ def _add_attempt(
             resume_from=resume_from,
             command=[],
             environment={},
-        )  # fmt: skip
+        )
     )
 
 
@@ -300,7 +309,7 @@ def requeue(
             warnings=[],
             usage=None,
             progress={} if new_series else _carried(job.progress),
-        )  # fmt: skip
+        )
     )
     if changed.rowcount != 1:
         raise Conflict(f"job {job.id} changed meanwhile; look again")
@@ -312,9 +321,14 @@ def requeue(
 def _carried(progress: Mapping[str, Any]) -> dict[str, Any]:
     """What stays true of a job when another attempt continues it."""
     kept = (
-        "total_epochs", "total_steps", "total_steps_estimated", "steps_per_epoch", "best_loss", "best_epoch",
+        "total_epochs",
+        "total_steps",
+        "total_steps_estimated",
+        "steps_per_epoch",
+        "best_loss",
+        "best_epoch",
         "best_epoch_loss",
-    )  # fmt: skip
+    )
     return {name: progress[name] for name in kept if name in progress}
 
 
@@ -376,9 +390,7 @@ def _take(connection: Connection, job: Job, gpus: tuple[int, ...], now: float) -
     for gpu in gpus:
         connection.execute(insert(gpu_leases).values(gpu_id=gpu, job_seq=job.seq))
     if gpus:
-        connection.execute(
-            insert(job_gpus).prefix_with("OR IGNORE"), [{"gpu_id": g, "job_seq": job.seq} for g in gpus]
-        )
+        connection.execute(insert(job_gpus).prefix_with("OR IGNORE"), [{"gpu_id": g, "job_seq": job.seq} for g in gpus])
     return transition(connection, job, JobStatus.RUNNING, now, gpu_ids=list(gpus), started_at=now)
 
 
@@ -429,11 +441,16 @@ def finish(
     )
     set_leases(connection, job, ())
     return transition(
-        connection, job, reason.status, now, reason=reason, ended_at=ended,
+        connection,
+        job,
+        reason.status,
+        now,
+        reason=reason,
+        ended_at=ended,
         failure=None if failure is None else asdict(failure),
         error_message=None if failure is None else failure.hint,
         progress={**job.progress, "phase": "done"},
-    )  # fmt: skip
+    )
 
 
 def request_stop(connection: Connection, job: Job, now: float, *, force: bool) -> Job:
@@ -449,9 +466,7 @@ def request_stop(connection: Connection, job: Job, now: float, *, force: bool) -
     return fresh
 
 
-def save_launch(
-    connection: Connection, job: Job, command: Sequence[str], environment: Mapping[str, str]
-) -> None:
+def save_launch(connection: Connection, job: Job, command: Sequence[str], environment: Mapping[str, str]) -> None:
     connection.execute(
         update(attempts)
         .where(attempts.c.job_seq == job.seq, attempts.c.number == job.attempt)
@@ -508,11 +523,7 @@ def rebuild_leases(connection: Connection, running: Sequence[Job]) -> None:
 
 def gpu_claimant(connection: Connection, gpu_id: int) -> str | None:
     """The job that holds a GPU, or that waits for just this one."""
-    held = (
-        select(jobs.c.id)
-        .join(gpu_leases, gpu_leases.c.job_seq == jobs.c.seq)
-        .where(gpu_leases.c.gpu_id == gpu_id)
-    )
+    held = select(jobs.c.id).join(gpu_leases, gpu_leases.c.job_seq == jobs.c.seq).where(gpu_leases.c.gpu_id == gpu_id)
     holder = connection.execute(held).scalar()
     if holder is not None:
         return str(holder)

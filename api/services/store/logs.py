@@ -94,14 +94,10 @@ def after_line(connection: Connection, job_seq: int, wanted: SpanFilter, line: i
 
 def file_offsets(connection: Connection, job_seq: int) -> dict[str, int]:
     """How far each TensorBoard file was read."""
-    query = select(file_positions.c.path, file_positions.c.position).where(
-        file_positions.c.job_seq == job_seq
-    )
+    query = select(file_positions.c.path, file_positions.c.position).where(file_positions.c.job_seq == job_seq)
     return {path: position for path, position in connection.execute(query)}
 
 
 def save_file_offset(connection: Connection, job_seq: int, path: str, position: int) -> None:
     statement = upsert(file_positions).values(job_seq=job_seq, path=path, position=position)
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["job_seq", "path"], set_={"position": position})
-    )
+    connection.execute(statement.on_conflict_do_update(index_elements=["job_seq", "path"], set_={"position": position}))

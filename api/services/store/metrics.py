@@ -121,14 +121,17 @@ class SeriesWriter:
         first, last = batch[0], batch[-1]
         if tail.id is None:
             values = {
-                "job_seq": self.job_seq, "attempt": self.attempt, "axis": key[0], "name": key[1], "points": 0,
-                "first_x": first[1], "last_x": last[1], "updated_at": now,
-            }  # fmt: skip
+                "job_seq": self.job_seq,
+                "attempt": self.attempt,
+                "axis": key[0],
+                "name": key[1],
+                "points": 0,
+                "first_x": first[1],
+                "last_x": last[1],
+                "updated_at": now,
+            }
             tail.id = connection.execute(insert(metric_series).values(values)).inserted_primary_key[0]  # type: ignore[index]
-        rows = [
-            {"series_id": tail.id, "x": x, "value": m.value, "epoch": m.epoch, "at": m.at or now}
-            for m, x in batch
-        ]
+        rows = [{"series_id": tail.id, "x": x, "value": m.value, "epoch": m.epoch, "at": m.at or now} for m, x in batch]
         connection.execute(insert(metric_points), rows)
         _roll_up(connection, tail.id, tail.points, [(x, m.value) for m, x in batch])
         if key[0] == Axis.STEP:
@@ -152,9 +155,7 @@ def _stepped(metric: Metric, x: int) -> Metric:
     return Metric(metric.name, metric.value, x, metric.epoch, metric.axis, metric.at)
 
 
-def _roll_up(
-    connection: Connection, series_id: int, before: int, points: Sequence[tuple[int, float | None]]
-) -> None:
+def _roll_up(connection: Connection, series_id: int, before: int, points: Sequence[tuple[int, float | None]]) -> None:
     """Merges a batch into the extremes of every level. `before`: how many points the series had."""
     rows: list[dict[str, object]] = []
     for level in range(1, LEVELS + 1):
@@ -163,9 +164,7 @@ def _roll_up(
         while start < len(points):
             bucket = (before + start) // size
             end = min(len(points), (bucket + 1) * size - before)
-            rows.append(
-                {"series_id": series_id, "level": level, "bucket": bucket, **_extremes(points[start:end])}
-            )
+            rows.append({"series_id": series_id, "level": level, "bucket": bucket, **_extremes(points[start:end])})
             start = end
     table = metric_rollups.c
     statement = upsert(metric_rollups)
@@ -192,9 +191,7 @@ def _extremes(points: Sequence[tuple[int, float | None]]) -> dict[str, object]:
     return {"min_x": low[1], "min_value": low[0], "max_x": high[1], "max_value": high[0], "null_x": null_x}
 
 
-def _sum_epochs(
-    connection: Connection, series_id: int, batch: Iterable[tuple[Metric, int]], now: float
-) -> None:
+def _sum_epochs(connection: Connection, series_id: int, batch: Iterable[tuple[Metric, int]], now: float) -> None:
     sums: dict[int, list[float]] = {}
     for metric, x in batch:
         if metric.epoch is not None and metric.value is not None:
@@ -229,14 +226,19 @@ def names(connection: Connection, job: Job, series: int) -> list[dict[str, objec
     """What was recorded in the attempts of a series."""
     rows = connection.execute(
         select(
-            metric_series.c.name, metric_series.c.axis, func.sum(metric_series.c.points).label("points"),
-            func.max(metric_series.c.last_x).label("last_x"), func.max(metric_series.c.updated_at).label("updated_at"),
+            metric_series.c.name,
+            metric_series.c.axis,
+            func.sum(metric_series.c.points).label("points"),
+            func.max(metric_series.c.last_x).label("last_x"),
+            func.max(metric_series.c.updated_at).label("updated_at"),
         )
-        .join(attempts, (attempts.c.job_seq == metric_series.c.job_seq) & (attempts.c.number == metric_series.c.attempt))
+        .join(
+            attempts, (attempts.c.job_seq == metric_series.c.job_seq) & (attempts.c.number == metric_series.c.attempt)
+        )
         .where(metric_series.c.job_seq == job.seq, attempts.c.series == series)
         .group_by(metric_series.c.name, metric_series.c.axis)
         .order_by(metric_series.c.name, metric_series.c.axis)
-    )  # fmt: skip
+    )
     return [
         {
             "name": r.name,
@@ -255,13 +257,17 @@ def segments(
     """Oldest attempt first. `upto`: as if later attempts had not been."""
     query = (
         select(metric_series.c.id, metric_series.c.points, metric_series.c.first_x, metric_series.c.last_x)
-        .join(attempts, (attempts.c.job_seq == metric_series.c.job_seq) & (attempts.c.number == metric_series.c.attempt))
+        .join(
+            attempts, (attempts.c.job_seq == metric_series.c.job_seq) & (attempts.c.number == metric_series.c.attempt)
+        )
         .where(
-            metric_series.c.job_seq == job.seq, attempts.c.series == series,
-            metric_series.c.axis == axis.value, metric_series.c.name == name,
+            metric_series.c.job_seq == job.seq,
+            attempts.c.series == series,
+            metric_series.c.axis == axis.value,
+            metric_series.c.name == name,
         )
         .order_by(metric_series.c.attempt)
-    )  # fmt: skip
+    )
     if upto is not None:
         query = query.where(metric_series.c.attempt <= upto)
     rows = connection.execute(query).all()
@@ -330,9 +336,7 @@ def _candidates(
         rows = connection.execute(_points(part, since))
         return {row.x: row.value for row in rows}
     found: dict[int, float | None] = {}
-    query = select(metric_rollups).where(
-        metric_rollups.c.series_id == part.series_id, metric_rollups.c.level == level
-    )
+    query = select(metric_rollups).where(metric_rollups.c.series_id == part.series_id, metric_rollups.c.level == level)
     for row in connection.execute(query):
         for x, value in ((row.min_x, row.min_value), (row.max_x, row.max_value), (row.null_x, None)):
             if x is not None and (since is None or x >= since) and part.shows(x):
@@ -376,9 +380,7 @@ def epoch_means(connection: Connection, parts: Sequence[Segment]) -> list[Point]
     return points
 
 
-def _shown_sum(
-    connection: Connection, part: Segment, epoch: int, at: float
-) -> tuple[Segment, float, int, float]:
+def _shown_sum(connection: Connection, part: Segment, epoch: int, at: float) -> tuple[Segment, float, int, float]:
     query = _points(part, None).where(metric_points.c.epoch == epoch)
     columns = (func.coalesce(func.sum(metric_points.c.value), 0.0), func.count(metric_points.c.value))
     total, number = connection.execute(query.with_only_columns(*columns)).one()

@@ -28,7 +28,8 @@ metadata = MetaData(
 )
 
 jobs = Table(
-    "jobs", metadata,
+    "jobs",
+    metadata,
     Column("seq", Integer, primary_key=True),
     Column("id", String(64), nullable=False, unique=True),
     Column("dialect", String(32), nullable=False),
@@ -63,24 +64,27 @@ jobs = Table(
     Index("ix_jobs_engine_seq", "engine", "seq"),
     Index("ix_jobs_dialect_seq", "dialect", "seq"),
     sqlite_autoincrement=True,
-)  # fmt: skip
+)
 
 job_tags = Table(
-    "job_tags", metadata,
+    "job_tags",
+    metadata,
     Column("tag", String(200), primary_key=True),
     Column("job_seq", Integer, ForeignKey("jobs.seq", ondelete="CASCADE"), primary_key=True),
     Index("ix_job_tags_job_seq", "job_seq"),
-)  # fmt: skip
+)
 
 job_gpus = Table(
-    "job_gpus", metadata,
+    "job_gpus",
+    metadata,
     Column("gpu_id", Integer, primary_key=True),
     Column("job_seq", Integer, ForeignKey("jobs.seq", ondelete="CASCADE"), primary_key=True),
     Index("ix_job_gpus_job_seq", "job_seq"),
-)  # fmt: skip
+)
 
 attempts = Table(
-    "attempts", metadata,
+    "attempts",
+    metadata,
     Column("job_seq", Integer, ForeignKey("jobs.seq", ondelete="CASCADE"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("series", Integer, nullable=False),
@@ -93,24 +97,27 @@ attempts = Table(
     Column("reason", String(32)),
     Column("command", JSON, nullable=False),
     Column("environment", JSON, nullable=False),
-)  # fmt: skip
+)
 
 gpu_leases = Table(
-    "gpu_leases", metadata,
+    "gpu_leases",
+    metadata,
     Column("gpu_id", Integer, primary_key=True, autoincrement=False),
     Column("job_seq", Integer, ForeignKey("jobs.seq", ondelete="CASCADE"), nullable=False),
     Index("ix_gpu_leases_job_seq", "job_seq"),
-)  # fmt: skip
+)
 
 file_positions = Table(
-    "file_positions", metadata,
+    "file_positions",
+    metadata,
     Column("job_seq", Integer, ForeignKey("jobs.seq", ondelete="CASCADE"), primary_key=True),
     Column("path", Text, primary_key=True),
     Column("position", Integer, nullable=False),
-)  # fmt: skip
+)
 
 log_spans = Table(
-    "log_spans", metadata,
+    "log_spans",
+    metadata,
     Column("job_seq", Integer, ForeignKey("jobs.seq", ondelete="CASCADE"), primary_key=True),
     Column("first_line", Integer, primary_key=True),
     Column("line_count", Integer, nullable=False),
@@ -125,10 +132,11 @@ log_spans = Table(
     Index("ix_log_spans_bytes", "job_seq", "byte_end"),
     Index("ix_log_spans_severe", "job_seq", "level", "first_line", sqlite_where=text("level >= 30")),
     sqlite_with_rowid=False,
-)  # fmt: skip
+)
 
 metric_series = Table(
-    "metric_series", metadata,
+    "metric_series",
+    metadata,
     Column("id", Integer, primary_key=True),
     Column("job_seq", Integer, ForeignKey("jobs.seq", ondelete="CASCADE"), nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -141,21 +149,23 @@ metric_series = Table(
     Column("updated_at", Float, nullable=False),
     UniqueConstraint("job_seq", "attempt", "axis", "name"),
     sqlite_autoincrement=True,
-)  # fmt: skip
+)
 
 metric_points = Table(
-    "metric_points", metadata,
+    "metric_points",
+    metadata,
     Column("series_id", Integer, ForeignKey("metric_series.id", ondelete="CASCADE"), primary_key=True),
     Column("x", Integer, primary_key=True),
     Column("value", Float),
     Column("epoch", Integer),
     Column("at", Float, nullable=False),
     sqlite_with_rowid=False,
-)  # fmt: skip
+)
 
 #: extremes of each run of 8, 64, 512, ... points of a series, so that a thinned read costs the same however long it is
 metric_rollups = Table(
-    "metric_rollups", metadata,
+    "metric_rollups",
+    metadata,
     Column("series_id", Integer, ForeignKey("metric_series.id", ondelete="CASCADE"), primary_key=True),
     Column("level", Integer, primary_key=True),
     Column("bucket", Integer, primary_key=True),
@@ -165,10 +175,11 @@ metric_rollups = Table(
     Column("max_value", Float),
     Column("null_x", Integer),
     sqlite_with_rowid=False,
-)  # fmt: skip
+)
 
 metric_epochs = Table(
-    "metric_epochs", metadata,
+    "metric_epochs",
+    metadata,
     Column("series_id", Integer, ForeignKey("metric_series.id", ondelete="CASCADE"), primary_key=True),
     Column("epoch", Integer, primary_key=True),
     Column("total", Float, nullable=False),
@@ -176,10 +187,11 @@ metric_epochs = Table(
     Column("last_x", Integer, nullable=False),
     Column("at", Float, nullable=False),
     sqlite_with_rowid=False,
-)  # fmt: skip
+)
 
 events = Table(
-    "events", metadata,
+    "events",
+    metadata,
     Column("seq", Integer, primary_key=True),
     Column("job_seq", Integer, ForeignKey("jobs.seq", ondelete="CASCADE"), nullable=False),
     Column("kind", String(16), nullable=False),
@@ -187,4 +199,4 @@ events = Table(
     Column("at", Float, nullable=False),
     Index("ix_events_job_seq_seq", "job_seq", "seq"),
     sqlite_autoincrement=True,
-)  # fmt: skip
+)

@@ -11,8 +11,18 @@ import toml
 from api.models.job import Resources
 from api.services.engines.diffusion_pipe.dataset import Inputs, normalized_dataset
 from api.services.engines.diffusion_pipe.keys import (
-    DEFAULT_OPTIMIZER, DTYPES, FAMILIES, GROUPS, KEYS, TABLES, Check, choice, number, switch, whole,
-)  # fmt: skip
+    DEFAULT_OPTIMIZER,
+    DTYPES,
+    FAMILIES,
+    GROUPS,
+    KEYS,
+    TABLES,
+    Check,
+    choice,
+    number,
+    switch,
+    whole,
+)
 from api.services.engines.diffusion_pipe.model_types import TYPES, Named
 from api.services.engines.diffusion_pipe.problems import Problems
 from api.services.engines.diffusion_pipe.toml_text import same
@@ -24,11 +34,17 @@ EVAL_FILE_MAX = 1 << 20
 _DTYPE = choice(*DTYPES)[0]
 _RATE = number(0, 1e3)[0]
 _ADAPTER: Mapping[str, Check] = {
-    "rank": whole(1, 10**7)[0], "dtype": _DTYPE, "dropout": number(0, 1)[0], "rank_dropout": number(0, 1)[0],
-}  # fmt: skip
+    "rank": whole(1, 10**7)[0],
+    "dtype": _DTYPE,
+    "dropout": number(0, 1)[0],
+    "rank_dropout": number(0, 1)[0],
+}
 _OPTIMIZER: Mapping[str, Check] = {
-    "lr": _RATE, "weight_decay": number(0, 1e6)[0], "momentum": number(0, 1)[0], "gradient_release": switch()[0],
-}  # fmt: skip
+    "lr": _RATE,
+    "weight_decay": number(0, 1e6)[0],
+    "momentum": number(0, 1)[0],
+    "gradient_release": switch()[0],
+}
 _WANDB = ("wandb_api_key", "wandb_tracker_name", "wandb_run_name")
 
 
@@ -74,9 +90,7 @@ def _flat(raw: object) -> dict[str, Any]:
                 if key not in KEYS:
                     problems.add(f"config.{group}.{key}", _unknown(key, tuple(KEYS)))
                 elif key in flat and not same(flat[key], value):
-                    problems.add(
-                        f"config.{group}.{key}", f"was also given as config.{key}, with another value"
-                    )
+                    problems.add(f"config.{group}.{key}", f"was also given as config.{key}, with another value")
                 else:
                     flat[key] = value
     for key in flat:
@@ -129,9 +143,7 @@ def _with_paths(value: Any, field: str, inputs: Inputs) -> Any:
     if isinstance(value, str):
         return inputs.model_path(field, value)
     if isinstance(value, list):
-        return [_with_paths(item, f"{field}.{i}", inputs) for i, item in enumerate(value[:1000])] + value[
-            1000:
-        ]
+        return [_with_paths(item, f"{field}.{i}", inputs) for i, item in enumerate(value[:1000])] + value[1000:]
     if isinstance(value, Mapping):
         return {k: _with_paths(v, f"{field}.{k}", inputs) for k, v in value.items()}
     return value
@@ -202,9 +214,7 @@ def _eval_datasets(entries: list[Any], inputs: Inputs) -> list[dict[str, Any]]:
         field = f"config.eval_datasets.{index}"
         with problems.collecting():
             if not isinstance(entry, Mapping) or set(entry) != {"name", "config"}:
-                raise Invalid(
-                    field, "must be an object with name and config (train.py fails with a plain string)"
-                )
+                raise Invalid(field, "must be an object with name and config (train.py fails with a plain string)")
             name = entry["name"]
             if not isinstance(name, str) or not 1 <= len(name) <= 200 or not name.isprintable():
                 raise Invalid(f"{field}.name", "must be 1 to 200 printable characters")
@@ -248,9 +258,7 @@ def _check_together(config: Mapping[str, Any], resources: Resources, problems: P
     stages = config["pipeline_stages"]
     gpus = max(1, resources.gpus, len(resources.gpu_ids))
     if gpus % stages:
-        problems.add(
-            "config.pipeline_stages", f"is {stages}, which does not divide the number of GPUs ({gpus})"
-        )
+        problems.add("config.pipeline_stages", f"is {stages}, which does not divide the number of GPUs ({gpus})")
     if config.get("blocks_to_swap"):
         if "adapter" not in config:
             problems.add("config.blocks_to_swap", "needs an adapter (config.adapter)")
@@ -260,6 +268,4 @@ def _check_together(config: Mapping[str, Any], resources: Resources, problems: P
         problems.add("config.optimizer.gradient_release", "needs as many pipeline_stages as GPUs")
     split = config.get("partition_split")
     if config["partition_method"] == "manual" and (not isinstance(split, list) or len(split) != stages - 1):
-        problems.add(
-            "config.partition_split", f"must name {stages - 1} layers where partition_method is manual"
-        )
+        problems.add("config.partition_split", f"must name {stages - 1} layers where partition_method is manual")

@@ -71,7 +71,7 @@ class Inputs:
             return text
         path_text(field, text)
         try:
-            os.stat(text)
+            Path(text).stat()
         except PermissionError:
             raise Invalid(field, f"{shortened(text, 200)} cannot be reached by the service's user") from None
         except OSError:
@@ -180,9 +180,11 @@ def _resolutions(value: Any) -> str | None:
 
 
 def _size_buckets(value: Any) -> str | None:
-    good = isinstance(value, list) and bool(value) and all(
-        isinstance(v, list) and len(v) == 3 and all(map(_is_side, v)) for v in value
-    )  # fmt: skip
+    good = (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(v, list) and len(v) == 3 and all(map(_is_side, v)) for v in value)
+    )
     return None if good else "must be a list of [width, height, frames]"
 
 
@@ -194,9 +196,7 @@ def _frame_buckets(value: Any) -> str | None:
 def _between(low: float, high: float, *, whole: bool = False) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
         good = (is_int(value) if whole else is_number(value)) and low < value <= high
-        return (
-            None if good else f"must be a {'whole ' if whole else ''}number above {low:g}, at most {high:g}"
-        )
+        return None if good else f"must be a {'whole ' if whole else ''}number above {low:g}, at most {high:g}"
 
     return check
 
@@ -210,10 +210,20 @@ def _string(value: Any) -> str | None:
 
 
 _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
-    "resolutions": _resolutions, "size_buckets": _size_buckets, "frame_buckets": _frame_buckets,
-    "num_repeats": _between(0, 1e6), "num_ar_buckets": _between(0, 1000, whole=True), "min_ar": _between(0, 1000),
-    "max_ar": _between(0, 1000), "subsample_ratio": _between(0, 1), "enable_ar_bucket": _switch,
-    "shuffle_tags": _switch, "skip_empty_caption": _switch, "shuffle_metadata": _switch, "online_captions": _switch,
-    "caption_prefix": _string, "cache_shuffle_delimiter": _string,
+    "resolutions": _resolutions,
+    "size_buckets": _size_buckets,
+    "frame_buckets": _frame_buckets,
+    "num_repeats": _between(0, 1e6),
+    "num_ar_buckets": _between(0, 1000, whole=True),
+    "min_ar": _between(0, 1000),
+    "max_ar": _between(0, 1000),
+    "subsample_ratio": _between(0, 1),
+    "enable_ar_bucket": _switch,
+    "shuffle_tags": _switch,
+    "skip_empty_caption": _switch,
+    "shuffle_metadata": _switch,
+    "online_captions": _switch,
+    "caption_prefix": _string,
+    "cache_shuffle_delimiter": _string,
     "cache_shuffle_num": _between(-1, 10**6, whole=True),
-}  # fmt: skip
+}

@@ -91,17 +91,9 @@ class DiffusionPipeEngine:
     def prepare(self, launch: Launch) -> Command:
         workspace, spec = launch.workspace, launch.job.spec
         files = documents.texts(spec.params["config"], spec.dataset or {}, workspace)
-        arguments = ["--config", str(workspace.config.absolute())]
         resumed = self._resumed(launch)
-        if resumed is not None:
-            arguments += ["--resume_from_checkpoint", resumed.name]
-        start = command(
-            launch,
-            self.root,
-            self._interpreter,
-            chosen_launcher(self.launcher, self._interpreter),
-            tuple(arguments),
-        )
+        launcher = chosen_launcher(self.launcher, self._interpreter)
+        start = command(launch, self.root, self._interpreter, launcher, resumed)
         workspace.config_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         workspace.output_dir.mkdir(parents=True, exist_ok=True)
         for path, text in files.items():
@@ -117,9 +109,7 @@ class DiffusionPipeEngine:
             return None
         run = runs.find_state(launch.workspace, launch.resume_from)
         if run is None:
-            raise Conflict(
-                f"there is no complete checkpoint {launch.resume_from} to resume from (only global_stepN are)"
-            )
+            raise Conflict(f"there is no complete state {launch.resume_from} (global_stepN) to resume from")
         return run
 
     def parse(self, line: str) -> Parsed:

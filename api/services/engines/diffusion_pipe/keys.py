@@ -37,9 +37,7 @@ def is_number(value: object) -> bool:
 
 def whole(low: int = 0, high: int = COUNT_MAX) -> tuple[Check, Mapping[str, Any]]:
     def check(value: Any) -> str | None:
-        return (
-            None if is_int(value) and low <= value <= high else f"must be a whole number from {low} to {high}"
-        )
+        return None if is_int(value) and low <= value <= high else f"must be a whole number from {low} to {high}"
 
     return check, {"type": "integer", "minimum": low, "maximum": high}
 
@@ -48,9 +46,7 @@ def number(low: float, high: float, *, above: bool = False) -> tuple[Check, Mapp
     def check(value: Any) -> str | None:
         if is_number(value) and low <= value <= high and not (above and value == low):
             return None
-        return (
-            f"must be a number {'above' if above else 'from'} {low:g} {'and up' if above else ''} to {high:g}"
-        )
+        return f"must be a number {'above' if above else 'from'} {low:g} {'and up' if above else ''} to {high:g}"
 
     return check, {"type": "number", "exclusiveMinimum" if above else "minimum": low, "maximum": high}
 
@@ -61,24 +57,24 @@ def switch() -> tuple[Check, Mapping[str, Any]]:
 
 def choice(*allowed: str) -> tuple[Check, Mapping[str, Any]]:
     text = f"must be one of {', '.join(allowed)}"
-    return (lambda value: None if value in allowed and isinstance(value, str) else text), {
-        "enum": list(allowed)
-    }
+    return (lambda value: None if value in allowed and isinstance(value, str) else text), {"enum": list(allowed)}
 
 
 def _batch() -> tuple[Check, Mapping[str, Any]]:
     def check(value: Any) -> str | None:
         if is_int(value):
             return None if 1 <= value <= 65536 else "must be from 1 to 65536"
-        pairs = isinstance(value, list) and bool(value) and all(
-            isinstance(p, list) and len(p) == 2 and all(is_int(n) and 1 <= n <= 65536 for n in p) for p in value
-        )  # fmt: skip
+        pairs = (
+            isinstance(value, list)
+            and bool(value)
+            and all(
+                isinstance(p, list) and len(p) == 2 and all(is_int(n) and 1 <= n <= 65536 for n in p) for p in value
+            )
+        )
         return None if pairs else "must be a whole number from 1, or a list of [resolution, batch size] pairs"
 
     pair = {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2, "maxItems": 2}
-    return check, {
-        "anyOf": [{"type": "integer", "minimum": 1, "maximum": 65536}, {"type": "array", "items": pair}]
-    }
+    return check, {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65536}, {"type": "array", "items": pair}]}
 
 
 def _checkpointing() -> tuple[Check, Mapping[str, Any]]:
@@ -91,9 +87,7 @@ def _checkpointing() -> tuple[Check, Mapping[str, Any]]:
 
 def _partition() -> tuple[Check, Mapping[str, Any]]:
     def check(value: Any) -> str | None:
-        good = value in ("parameters", "uniform", "manual") or (
-            isinstance(value, str) and value.startswith("type:")
-        )
+        good = value in ("parameters", "uniform", "manual") or (isinstance(value, str) and value.startswith("type:"))
         return None if good else "must be parameters, uniform, manual or type:CLASS"
 
     return check, {"type": "string", "pattern": "^(parameters|uniform|manual|type:.+)$"}
@@ -109,11 +103,7 @@ def _split() -> tuple[Check, Mapping[str, Any]]:
 
 def _text(limit: int = 4096) -> tuple[Check, Mapping[str, Any]]:
     def check(value: Any) -> str | None:
-        return (
-            None
-            if isinstance(value, str) and 0 < len(value) <= limit
-            else "must be a string that is not empty"
-        )
+        return None if isinstance(value, str) and 0 < len(value) <= limit else "must be a string that is not empty"
 
     return check, {"type": "string", "minLength": 1}
 
@@ -121,9 +111,7 @@ def _text(limit: int = 4096) -> tuple[Check, Mapping[str, Any]]:
 def _resume() -> tuple[Check, Mapping[str, Any]]:
     def check(value: Any) -> str | None:
         plain = isinstance(value, str) and value not in ("", ".", "..") and "/" not in value
-        return (
-            None if isinstance(value, bool) or plain else "must be true, false or the name of a run directory"
-        )
+        return None if isinstance(value, bool) or plain else "must be true, false or the name of a run directory"
 
     return check, {"anyOf": [{"type": "boolean"}, {"type": "string"}]}
 
@@ -139,9 +127,7 @@ def _row(kind: tuple[Check, Mapping[str, Any]], help: str, default: Any = None) 
 _EVERY = "steps, epochs or examples between"
 
 KEYS: Mapping[str, Key] = {
-    "output_dir": _row(
-        _text(), "where the run directory is made; under an allowed root (default: the job's own)"
-    ),
+    "output_dir": _row(_text(), "where the run directory is made; under an allowed root (default: the job's own)"),
     "epochs": _row(whole(1, 10**6), "passes over the dataset", 60),
     "max_steps": _row(whole(1), "stops after this step"),
     "micro_batch_size_per_gpu": _row(_batch(), "items a GPU and forward pass; or by resolution", 1),
@@ -155,9 +141,7 @@ KEYS: Mapping[str, Key] = {
     "warmup_steps": _row(whole(), "steps over which the learning rate rises", 20),
     "lr_scheduler": _row(choice("constant", "linear", "cosine"), "how the learning rate goes on"),
     "force_constant_lr": _row(number(0, 1e3), "overrides the learning rate, also on resume"),
-    "blocks_to_swap": _row(
-        whole(0, 10**4), "model blocks kept in main memory; needs an adapter, one pipeline stage"
-    ),
+    "blocks_to_swap": _row(whole(0, 10**4), "model blocks kept in main memory; needs an adapter, one pipeline stage"),
     "disable_block_swap_for_eval": _row(switch(), "whole model on the GPU for evaluation"),
     "activation_checkpointing": _row(_checkpointing(), "less memory, more time", True),
     "reentrant_activation_checkpointing": _row(switch(), "the older way of it"),
@@ -196,5 +180,9 @@ FAMILIES: tuple[tuple[str, ...], ...] = (
 )
 
 DEFAULT_OPTIMIZER: Mapping[str, Any] = {
-    "type": "adamw_optimi", "lr": 5e-5, "betas": [0.9, 0.99], "weight_decay": 0.01, "eps": 1e-8,
-}  # fmt: skip
+    "type": "adamw_optimi",
+    "lr": 5e-5,
+    "betas": [0.9, 0.99],
+    "weight_decay": 0.01,
+    "eps": 1e-8,
+}

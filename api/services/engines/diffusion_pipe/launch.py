@@ -33,7 +33,7 @@ class Interpreter:
     def path(self) -> Path | None:
         """Absolute, its own symlink kept: a virtual environment is found by it."""
         found = shutil.which(self.name)
-        return Path(os.path.abspath(found)) if found else None
+        return Path(found).absolute() if found else None
 
     def launcher_script(self) -> Path | None:
         script = self.path.parent / "deepspeed" if self.path is not None else None
@@ -52,9 +52,7 @@ def chosen_launcher(setting: str, interpreter: Interpreter) -> str:
     return "deepspeed" if interpreter.has_deepspeed() else "python"
 
 
-def command(
-    launch: Launch, root: Path, interpreter: Interpreter, launcher: str, resumed: Path | None
-) -> Command:
+def command(launch: Launch, root: Path, interpreter: Interpreter, launcher: str, resumed: Path | None) -> Command:
     """The argument list and the whole environment of an attempt."""
     path = interpreter.path
     if path is None:
@@ -97,14 +95,16 @@ def _plain(launch: Launch, python: Path, env: dict[str, str]) -> tuple[str, ...]
 
 def _single_rank(port: str) -> Mapping[str, str]:
     return {
-        "RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_SIZE": "1", "MASTER_ADDR": "127.0.0.1",
+        "RANK": "0",
+        "WORLD_SIZE": "1",
+        "LOCAL_RANK": "0",
+        "LOCAL_SIZE": "1",
+        "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": port,
-    }  # fmt: skip
+    }
 
 
-def _deepspeed(
-    launch: Launch, python: Path, interpreter: Interpreter, env: dict[str, str]
-) -> tuple[str, ...]:
+def _deepspeed(launch: Launch, python: Path, interpreter: Interpreter, env: dict[str, str]) -> tuple[str, ...]:
     """`--include` is the only choice of GPUs that the launcher keeps: CUDA_VISIBLE_DEVICES it throws away.
 
     Without a GPU [judged, not seen in a run]: one rank, DeepSpeed told to use the CPU.

@@ -6,11 +6,29 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-IMAGES = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif",
-                    ".heic", ".heif", ".jxl", ".jp2", ".ppm", ".pgm", ".tga"))  # fmt: skip
-VIDEOS = frozenset(
-    (".mp4", ".avi", ".mov", ".mkv", ".flv", ".wmv", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".3gp")
+IMAGES = frozenset(
+    (
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".webp",
+        ".bmp",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".jxl",
+        ".jp2",
+        ".ppm",
+        ".pgm",
+        ".tga",
+    )
 )
+VIDEOS = frozenset((".mp4", ".avi", ".mov", ".mkv", ".flv", ".wmv", ".m4v", ".webm", ".mpg", ".mpeg", ".ts", ".3gp"))
 ARCHIVES = frozenset((".tar",))
 MEDIA = IMAGES | VIDEOS | ARCHIVES
 
@@ -19,10 +37,25 @@ HEADERS_MAX = 16  # files of which one must look right
 HEADER_BYTES = 512
 
 _STARTS = (
-    b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"\xff\x0a",
-    b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ", b"P5", b"P6", b"\x1aE\xdf\xa3", b"FLV", b"0&\xb2u\x8ef\xcf\x11",
-    b"\0\0\x01\xba", b"\0\0\x01\xb3",
-)  # fmt: skip
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",
+    b"BM",
+    b"GIF87a",
+    b"GIF89a",
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0",
+    b"\xff\x0a",
+    b"\0\0\0\x0cJXL ",
+    b"\0\0\0\x0cjP  ",
+    b"P5",
+    b"P6",
+    b"\x1aE\xdf\xa3",
+    b"FLV",
+    b"0&\xb2u\x8ef\xcf\x11",
+    b"\0\0\x01\xba",
+    b"\0\0\x01\xb3",
+)
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 _NO_MAGIC = (".tga", ".tar")  # a TGA has none, an old tar neither
 
@@ -49,7 +82,7 @@ def _media(directory: Path) -> Iterator[os.DirEntry[str]]:
         for count, entry in enumerate(entries):
             if count >= ENTRIES_MAX:
                 return
-            if os.path.splitext(entry.name)[1].lower() in MEDIA and entry.is_file():
+            if Path(entry.name).suffix.lower() in MEDIA and entry.is_file():
                 yield entry
 
 
@@ -64,7 +97,7 @@ def _looks_right(entry: os.DirEntry[str]) -> bool:
         return False
     finally:
         os.close(descriptor)
-    return begins_like_media(header, os.path.splitext(entry.name)[1].lower())
+    return begins_like_media(header, Path(entry.name).suffix.lower())
 
 
 def begins_like_media(header: bytes, suffix: str) -> bool:

@@ -40,9 +40,7 @@ class ModelType:
         absent = [key for key in self.required if key not in model]
         if absent:
             return absent[0]
-        begun = [keys for keys in self.alternatives if any(key in model for key in keys)] or [
-            self.alternatives[0]
-        ]
+        begun = [keys for keys in self.alternatives if any(key in model for key in keys)] or [self.alternatives[0]]
         return next(key for key in begun[0] if key not in model)
 
 
@@ -52,43 +50,77 @@ def _comfy(*more: str, optional: tuple[str, ...] = ()) -> ModelType:
 
 TYPES: Mapping[str, ModelType] = {
     "sdxl": ModelType(
-        ("checkpoint_path",), swap=False,
-        optional=("v_pred", "min_snr_gamma", "debiased_estimation_loss", "unet_lr", "text_encoder_1_lr",
-                  "text_encoder_2_lr"),
+        ("checkpoint_path",),
+        swap=False,
+        optional=(
+            "v_pred",
+            "min_snr_gamma",
+            "debiased_estimation_loss",
+            "unet_lr",
+            "text_encoder_1_lr",
+            "text_encoder_2_lr",
+        ),
     ),
     "flux": ModelType(
         ("diffusers_path",), optional=("transformer_path", "transformer_dtype", "bypass_guidance_embedding")
     ),
     "ltx-video": ModelType(
-        ("diffusers_path", "single_file_path"), full=False, swap=False,
+        ("diffusers_path", "single_file_path"),
+        full=False,
+        swap=False,
         optional=("transformer_dtype", "first_frame_conditioning_p"),
     ),
     "hunyuan-video": ModelType(
-        alternatives=(("ckpt_path",), ("transformer_path", "vae_path", "llm_path", "clip_path")), full=False,
+        alternatives=(("ckpt_path",), ("transformer_path", "vae_path", "llm_path", "clip_path")),
+        full=False,
         optional=("transformer_dtype",),
     ),
     "cosmos": ModelType(("transformer_path", "vae_path", "text_encoder_path"), full=False, swap=False),
     "lumina_2": ModelType(("transformer_path", "llm_path", "vae_path"), swap=False, optional=("lumina_shift",)),
     "wan": ModelType(
         ("ckpt_path",),
-        optional=("transformer_path", "llm_path", "transformer_dtype", "min_t", "max_t", "text_encoder_fp8",
-                  "cache_text_embeddings"),
+        optional=(
+            "transformer_path",
+            "llm_path",
+            "transformer_dtype",
+            "min_t",
+            "max_t",
+            "text_encoder_fp8",
+            "cache_text_embeddings",
+        ),
     ),
     "chroma": ModelType(("diffusers_path", "transformer_path"), optional=("transformer_dtype",)),
     "hidream": ModelType(
-        ("diffusers_path", "llama3_path"), full=False,
+        ("diffusers_path", "llama3_path"),
+        full=False,
         optional=("llama3_4bit", "max_llama3_sequence_length", "transformer_dtype"),
     ),
     "sd3": ModelType(("diffusers_path",), full=False, swap=False, optional=("transformer_dtype",)),
     "cosmos_predict2": ModelType(
-        ("transformer_path", "vae_path"), (("t5_path",), ("llm_path",)),
-        optional=("transformer_dtype", "text_encoder_nf4", "text_encoder_fp8", "multiscale_loss_weight",
-                  "cache_text_embeddings"),
+        ("transformer_path", "vae_path"),
+        (("t5_path",), ("llm_path",)),
+        optional=(
+            "transformer_dtype",
+            "text_encoder_nf4",
+            "text_encoder_fp8",
+            "multiscale_loss_weight",
+            "cache_text_embeddings",
+        ),
     ),
     "anima": ModelType(
-        ("transformer_path", "vae_path"), (("llm_path",), ("t5_path",)),
-        optional=("transformer_dtype", "llm_adapter_path", "multiscale_loss_weight", "cache_text_embeddings",
-                  "self_attn_lr", "cross_attn_lr", "mlp_lr", "mod_lr", "llm_adapter_lr"),
+        ("transformer_path", "vae_path"),
+        (("llm_path",), ("t5_path",)),
+        optional=(
+            "transformer_dtype",
+            "llm_adapter_path",
+            "multiscale_loss_weight",
+            "cache_text_embeddings",
+            "self_attn_lr",
+            "cross_attn_lr",
+            "mlp_lr",
+            "mod_lr",
+            "llm_adapter_lr",
+        ),
     ),
     "omnigen2": ModelType(("diffusers_path",), full=False, swap=False),
     "qwen_image": ModelType(
@@ -99,14 +131,19 @@ TYPES: Mapping[str, ModelType] = {
         ("transformer_path", "vae_path", "text_encoder_path", "byt5_path"), optional=("transformer_dtype",)
     ),
     "auraflow": ModelType(
-        ("transformer_path", "text_encoder_path", "vae_path", "max_sequence_length"), full=False,
+        ("transformer_path", "text_encoder_path", "vae_path", "max_sequence_length"),
+        full=False,
         optional=("transformer_dtype",),
     ),
-    "z_image": _comfy(), "hunyuan_video_15": _comfy(), "flux2": _comfy(), "ernie_image": _comfy(),
-    "ideogram4": _comfy(), "krea2": _comfy(),
+    "z_image": _comfy(),
+    "hunyuan_video_15": _comfy(),
+    "flux2": _comfy(),
+    "ernie_image": _comfy(),
+    "ideogram4": _comfy(),
+    "krea2": _comfy(),
     "ltx2": ModelType(("diffusion_model", "text_encoder"), full=False, optional=_COMFY_MORE),
     "minimax_h3": _comfy("audio_vae", optional=("cfg", "image_shift")),
-}  # fmt: skip
+}
 
 _COMPARED = re.compile(
     r"\b(model|adapter)_type\s{0,4}(?:==|in)\s{0,4}[\[({]?((?:\s{0,4}(?:'[\w.-]{1,64}'|\"[\w.-]{1,64}\"),?){1,40})"

@@ -12,8 +12,18 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from api.models.events import (
-    PLAIN, Advance, Done, Event, Fault, Level, LineType, Metric, Parsed, Saved, Warn,
-)  # fmt: skip
+    PLAIN,
+    Advance,
+    Done,
+    Event,
+    Fault,
+    Level,
+    LineType,
+    Metric,
+    Parsed,
+    Saved,
+    Warn,
+)
 from api.models.job import Phase
 
 NAN_LOSS = "the loss is NaN"
@@ -39,18 +49,38 @@ _FAULT = re.compile(
     r"(?:(?:[A-Za-z_]\w{0,80}\.){0,10}[A-Z]\w{0,80}(?:Error|Exception|Interrupt|Expired)(?::\s|\Z)"
     r"|[\w.-]{1,80}: error: |Fatal Python error: )"
 )
-_WARNING = re.compile(
-    r"\A(?:\[rank\d{1,5}\]:\s?)?WARNING\b|\b[A-Z]\w{0,60}Warning: |\]: ?\[W\d{4} |\[WARNING\]"
+_WARNING = re.compile(r"\A(?:\[rank\d{1,5}\]:\s?)?WARNING\b|\b[A-Z]\w{0,60}Warning: |\]: ?\[W\d{4} |\[WARNING\]")
+_ERROR = re.compile(
+    r"Traceback \(most recent call last\)|\[(?:ERROR|CRITICAL)\]|\A\[rank\d{1,5}\]:(?! ?\[[WI]\d{4} )"
+    r"|\A  File \"[^\"]{1,4000}\", line \d"
 )
-_ERROR = re.compile(r"Traceback \(most recent call last\)|\[(?:ERROR|CRITICAL)\]|\A\[rank\d{1,5}\]:(?! ?\[[WI]\d{4} )"
-                    r"|\A  File \"[^\"]{1,4000}\", line \d")  # fmt: skip
 
 _SYSTEM_FILES = frozenset(
-    "runner launch comm real_accelerator config engine module topology utils launcher multinode_runner "
-    "torch builder elastic_agent pipe partition_parameters".split()
+    (
+        "runner",
+        "launch",
+        "comm",
+        "real_accelerator",
+        "config",
+        "engine",
+        "module",
+        "topology",
+        "utils",
+        "torch",
+        "builder",
+        "multinode_runner",
+        "elastic_agent",
+        "pipe",
+        "partition_parameters",
+    )
 )
-_LEVELS = {"DEBUG": Level.DEBUG, "INFO": Level.INFO, "WARNING": Level.WARNING, "ERROR": Level.ERROR,
-           "CRITICAL": Level.ERROR}  # fmt: skip
+_LEVELS = {
+    "DEBUG": Level.DEBUG,
+    "INFO": Level.INFO,
+    "WARNING": Level.WARNING,
+    "ERROR": Level.ERROR,
+    "CRITICAL": Level.ERROR,
+}
 _PLAINS = {(level, kind): Parsed(level, kind) for level in Level for kind in LineType}
 _INFO_SYSTEM = _PLAINS[Level.INFO, LineType.SYSTEM]
 _CACHING, _LOADING = Advance(phase=Phase.CACHING), Advance(phase=Phase.LOADING)
@@ -66,10 +96,23 @@ def parse(line: str) -> Parsed:
             return Parsed(Level.INFO, LineType.TRAIN, _step_events(step))
         return _understand(line)
     if (
-        "poch" in line or "rror" in line or "arning" in line or "cach" in line or "eval" in line or "WARN" in line
-        or "ERROR" in line or "TRAIN" in line or "[rank" in line or "opology" in line or "xcept" in line
-        or "File \"" in line or "rrupt" in line or "Traceback" in line or "Caching" in line or "CRITICAL" in line
-    ):  # fmt: skip
+        "poch" in line
+        or "rror" in line
+        or "arning" in line
+        or "cach" in line
+        or "eval" in line
+        or "WARN" in line
+        or "ERROR" in line
+        or "TRAIN" in line
+        or "[rank" in line
+        or "opology" in line
+        or "xcept" in line
+        or 'File "' in line
+        or "rrupt" in line
+        or "Traceback" in line
+        or "Caching" in line
+        or "CRITICAL" in line
+    ):
         return _understand(line)
     return _headed(line) if line[:3] == "[20" else PLAIN
 
@@ -119,9 +162,7 @@ def _step_events(found: re.Match[str]) -> tuple[Event, ...]:
     step_text, loss_text, time_text, rate_text = found.groups()
     step, loss = int(step_text), _number(loss_text)
     metric = Metric("loss", loss, step)
-    advance = Advance(
-        Phase.TRAINING, None, None, step, None, None, None, _number(rate_text), _number(time_text)
-    )
+    advance = Advance(Phase.TRAINING, None, None, step, None, None, None, _number(rate_text), _number(time_text))
     if loss is None:
         return metric, advance, Warn(INFINITE_LOSS if "inf" in loss_text else NAN_LOSS)
     return metric, advance

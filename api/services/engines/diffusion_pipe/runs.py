@@ -90,11 +90,7 @@ def event_files(workspace: Workspace) -> list[Path]:
 def _event_files(run: Path) -> list[Path]:
     try:
         with os.scandir(run) as entries:
-            names = [
-                e.name
-                for e in entries
-                if e.name.startswith(_EVENTS_PREFIX) and e.is_file(follow_symlinks=False)
-            ]
+            names = [e.name for e in entries if e.name.startswith(_EVENTS_PREFIX) and e.is_file(follow_symlinks=False)]
     except OSError:
         return []
     return [run / name for name in sorted(names)]
@@ -106,9 +102,7 @@ def ask_to_quit(workspace: Workspace) -> bool:
     if run is None:
         return False
     try:
-        descriptor = os.open(
-            run / "save_quit", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
-        )
+        descriptor = os.open(run / "save_quit", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     except OSError:
         return False
     os.close(descriptor)
@@ -192,7 +186,7 @@ def _states(run: Path) -> Iterator[Checkpoint]:
     if latest is None:
         return
     try:
-        written = os.stat(run / "latest").st_mtime_ns
+        written = (run / "latest").stat().st_mtime_ns
     except OSError:
         return
     for match, path in _subfolders(run, _STATE_NAME):

@@ -40,7 +40,7 @@ def _model_types(named: Named) -> Mapping[str, Any]:
         for name, kind in TYPES.items()
     }
     nothing: dict[str, Any] = {"required": [], "alternatives": [], "optional": list(COMMON)}
-    return {**{name: nothing for name in sorted(named.models - TYPES.keys())}, **known}
+    return {**dict.fromkeys(sorted(named.models - TYPES.keys()), nothing), **known}
 
 
 def _config(named: Named) -> dict[str, Any]:
@@ -53,8 +53,7 @@ def _config(named: Named) -> dict[str, Any]:
         for name, row in KEYS.items()
     }
     groups = {
-        name: {"type": "object", "description": "keys of config, grouped; the same as beside it"}
-        for name in GROUPS
+        name: {"type": "object", "description": "keys of config, grouped; the same as beside it"} for name in GROUPS
     }
     return {
         "type": "object",
@@ -111,7 +110,10 @@ def _tables(named: Named) -> dict[str, Any]:
 def _dataset() -> dict[str, Any]:
     shared = {
         "resolutions": {
-            "type": "array", "items": _SIZE, "minItems": 1, "maxItems": RESOLUTIONS_MAX,
+            "type": "array",
+            "items": _SIZE,
+            "minItems": 1,
+            "maxItems": RESOLUTIONS_MAX,
             "description": "side lengths or [width, height]; required unless size_buckets are given",
         },
         "size_buckets": {"type": "array", "items": {"type": "array", "items": _SIDE, "minItems": 3, "maxItems": 3}},
@@ -124,7 +126,7 @@ def _dataset() -> dict[str, Any]:
         "caption_prefix": {"type": "string", "default": ""},
         "shuffle_tags": {"type": "boolean", "default": False},
         "skip_empty_caption": {"type": "boolean", "default": True, "description": "items without caption are skipped"},
-    }  # fmt: skip
+    }
     directory = {
         "type": "object",
         "anyOf": [{"required": ["path"]}, {"required": ["path_id"]}],

@@ -168,12 +168,7 @@ def _plain(value: Any, listed: bool) -> str:
 def _careful(value: Any, listed: bool) -> str:
     """Everything odd as a number; a literal string where the reader would stumble over that, too."""
     if isinstance(value, str):
-        if (
-            "'" not in value
-            and value.isascii()
-            and value.isprintable()
-            and not (listed and set(value) & set(",[]{}"))
-        ):
+        if "'" not in value and value.isascii() and value.isprintable() and not (listed and set(value) & set(",[]{}")):
             return f"'{value}'"
         return _basic(value, "\"'`,.[]{}()#=:;!?*+-_/<>|&%$@^~ ")
     return _value(value, _careful)

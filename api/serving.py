@@ -1,0 +1,2 @@
+class ServeError(RuntimeError):
+    """Cannot listen."""
