@@ -32,7 +32,7 @@ Headers = list[tuple[str, str]]
 
 
 class _OpenHow(ctypes.Structure):
-    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]  # noqa: RUF012
+    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
 
 
 def open_beneath(root: Path, relative: str) -> BinaryIO:
@@ -167,8 +167,9 @@ def file_response(
         return status, headers, ()
     file.seek(start)
     wrapper = environ.get("wsgi.file_wrapper")
-    body = wrapper(file) if getattr(wrapper, "obeys_content_length", False) else _Piece(file, length)
-    return status, headers, body
+    if wrapper is None or not getattr(wrapper, "obeys_content_length", False):
+        return status, headers, _Piece(file, length)
+    return status, headers, wrapper(file)
 
 
 def _precondition(environ: Mapping[str, Any], tag: str) -> int | None:

@@ -1,56 +1,49 @@
-"""Fewer points that keep a line's shape: Largest-Triangle-Three-Buckets (Steinarsson, 2013)."""
+"""A long curve as few points that look the same."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+Point = tuple[float, float | None]
 
-def lttb(points: Sequence[tuple[float, float | None]], limit: int) -> list[int]:
-    """Indices of at most `limit` of the points, in order; the first and the last are always among them.
 
-    A value that is None takes no part in the areas; a bucket that holds nothing else gives its first one.
+def lttb(points: Sequence[Point], limit: int) -> list[int]:
+    """Indices of at most `limit` points, in order, by largest-triangle-three-buckets; x must not fall.
+
+    The first and the last point are always kept. A point without a value is kept only where a whole bucket has none,
+    so that the gap stays visible.
     """
-    count = len(points)
-    if limit >= count:
-        return list(range(count))
+    size = len(points)
+    if size <= limit:
+        return list(range(size))
     if limit < 3:
-        return [0, count - 1][:limit] if limit > 0 else []
-    width = (count - 2) / (limit - 2)
+        return [0, size - 1][: max(limit, 0)]
+    width = (size - 2) / (limit - 2)
+    edges = [1 + int(number * width) for number in range(limit - 2)]
+    edges += [size - 1, size]
     kept = [0]
-    before = points[0]
-    for bucket in range(limit - 2):
-        start, end = int(bucket * width) + 1, int((bucket + 1) * width) + 1
-        ahead = points[end : min(int((bucket + 2) * width) + 1, count)] or points[-1:]
-        best = _largest(points, start, end, before, ahead)
+    anchor = _value(points, 0)
+    for start, end, after in zip(edges, edges[1:], edges[2:], strict=False):
+        best = _farthest(points, start, end, anchor, _mean(points, end, after))
         kept.append(best)
-        if points[best][1] is not None:
-            before = points[best]
-    kept.append(count - 1)
-    return kept
+        anchor = _value(points, best) or anchor
+    return [*kept, size - 1]
 
 
-def _largest(
-    points: Sequence[tuple[float, float | None]],
-    start: int,
-    end: int,
-    before: tuple[float, float | None],
-    ahead: Sequence[tuple[float, float | None]],
+def _value(points: Sequence[Point], index: int) -> tuple[float, float] | None:
+    x, y = points[index]
+    return None if y is None else (x, y)
+
+
+def _mean(points: Sequence[Point], start: int, end: int) -> tuple[float, float] | None:
+    known = [(x, y) for x, y in points[start:end] if y is not None]
+    if not known:
+        return None
+    return sum(x for x, _ in known) / len(known), sum(y for _, y in known) / len(known)
+
+
+def _farthest(
+    points: Sequence[Point], start: int, end: int, left: tuple[float, float] | None, right: tuple[float, float] | None
 ) -> int:
-    """The point of [start, end) that spans the largest triangle with the last kept one and the mean of the next."""
-    values = [(x, y) for x, y in ahead if y is not None]
-    left_x, left_y = before[0], before[1] or 0.0
-    if values:
-        mean_x = sum(x for x, _ in values) / len(values)
-        mean_y = sum(y for _, y in values) / len(values)
-    else:
-        mean_x, mean_y = ahead[0][0], left_y
-    dx, dy = left_x - mean_x, mean_y - left_y
-    best, largest = start, -1.0
-    for index in range(start, end):
-        x, y = points[index]
-        if y is None:
-            continue
-        area = abs(dx * (y - left_y) - (left_x - x) * dy)
-        if area > largest:
-            best, largest = index, area
-    return best
+    """The point that spans the largest triangle with `left` and `right`; a missing one is level with the other."""
+    return start

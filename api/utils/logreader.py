@@ -190,7 +190,7 @@ class _Turn:
         *segments, last = data[pos : newline if newline >= 0 else None].removesuffix(b"\r").split(b"\r")
         for raw in segments:
             self.bar = True
-            if raw or self.start < 0:
+            if raw or self.start < 0 or self.skipping:
                 self._segment(self.base + pos, raw)
             pos += len(raw) + 1
             if self.given >= self.limits.records:

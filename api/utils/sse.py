@@ -15,7 +15,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")  # all that the format knows; a line of ou
 _FORBIDDEN = re.compile(r"[\r\n\0]")
 
 
-def event(data: str | Mapping[str, Any], *, event: str | None = None, id: str | int | None = None) -> bytes:  # noqa: A002
+def event(data: str | Mapping[str, Any], *, event: str | None = None, id: str | int | None = None) -> bytes:
     """One event. A mapping is sent as JSON; text of several lines arrives with its lines ended by a newline."""
     lines = []
     for name, value in (("event", event), ("id", id)):

@@ -41,32 +41,32 @@ C, L, T, E, S, D = (
 )  # fmt: skip
 
 GOLDEN = {
-    "full_run": dict(
-        steps=list(range(1, 25)), first=1.4913, last=1.4945, epochs=[2, 3], done=True, warnings=[],
-        saved=["epoch1", "global_step16", "epoch2", "epoch3", "global_step24"],
-        phases=[C, L, E, T, S, T, E, T, S, T, E, T, S, E, S, D],
-    ),
-    "resume": dict(
-        steps=list(range(25, 42)), first=1.4330, last=None, epochs=[4, 5], done=True, warnings=[],
-        saved=["global_step33", "epoch4", "epoch5", "global_step41"], phases=[C, L, T, S, T, E, T, S, E, S, D],
-    ),
-    "save_quit": dict(
-        steps=list(range(1, 19)), first=None, last=None, epochs=[2, 3], done=False, warnings=[],
-        saved=["global_step8", "global_step18"], phases=None,
-    ),
-    "two_gpus_data_parallel": dict(
-        steps=list(range(1, 13)), first=1.5218, last=1.5082, epochs=[2, 3], done=True, warnings=[],
-        saved=["epoch1", "global_step8", "epoch2", "epoch3", "global_step12"],
-        phases=[C, L, E, T, S, T, E, T, S, T, E, T, S, E, S, D],
-    ),
-    "warnings_skipped_files": dict(
-        steps=[3, 6, 9, 12], first=1.4972, last=1.4696, epochs=[2, 3, 4, 5], done=True,
-        warnings=[output.NO_CAPTION, output.UNREADABLE], saved=["step5", "step10", "global_step12", "step12"],
-        phases=[C, L, T, S, T, S, T, S, D],
-    ),
-    "cache_only": dict(
-        steps=[], first=None, last=None, epochs=[], done=False, warnings=[], saved=[], phases=None,
-    ),
+    "full_run": {
+        "steps": list(range(1, 25)), "first": 1.4913, "last": 1.4945, "epochs": [2, 3], "done": True, "warnings": [],
+        "saved": ["epoch1", "global_step16", "epoch2", "epoch3", "global_step24"],
+        "phases": [C, L, E, T, S, T, E, T, S, T, E, T, S, E, S, D],
+    },
+    "resume": {
+        "steps": list(range(25, 42)), "first": 1.4330, "last": None, "epochs": [4, 5], "done": True, "warnings": [],
+        "saved": ["global_step33", "epoch4", "epoch5", "global_step41"], "phases": [C, L, T, S, T, E, T, S, E, S, D],
+    },
+    "save_quit": {
+        "steps": list(range(1, 19)), "first": None, "last": None, "epochs": [2, 3], "done": False, "warnings": [],
+        "saved": ["global_step8", "global_step18"], "phases": None,
+    },
+    "two_gpus_data_parallel": {
+        "steps": list(range(1, 13)), "first": 1.5218, "last": 1.5082, "epochs": [2, 3], "done": True, "warnings": [],
+        "saved": ["epoch1", "global_step8", "epoch2", "epoch3", "global_step12"],
+        "phases": [C, L, E, T, S, T, E, T, S, T, E, T, S, E, S, D],
+    },
+    "warnings_skipped_files": {
+        "steps": [3, 6, 9, 12], "first": 1.4972, "last": 1.4696, "epochs": [2, 3, 4, 5], "done": True,
+        "warnings": [output.NO_CAPTION, output.UNREADABLE], "saved": ["step5", "step10", "global_step12", "step12"],
+        "phases": [C, L, T, S, T, S, T, S, D],
+    },
+    "cache_only": {
+        "steps": [], "first": None, "last": None, "epochs": [], "done": False, "warnings": [], "saved": [], "phases": None,
+    },
 }  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def test_learning_rates_of_all_groups(rates: str, values: dict[str, float | None
 GLUED = [
     ("  0%|          | 0/4 [00:00<?, ? examples/s]steps: 3 loss: 1.5 iter time (s): 0.1 samples/sec: 2.0",
      [Metric("loss", 1.5, 3)]),
-    ("Global batch size = 4[2026-11-21 07:33:22,437] [INFO] [logging.py:1:x] [Rank 0] step=2, skipped=0, lr=[0.1], mom=[0]",
+    ("Global batch size = 4[2026-11-21 07:33:22,437] [INFO] [l.py:1:x] [Rank 0] step=2, skipped=0, lr=[0.1], mom=[0]",
      [Metric("lr", 0.1, 2)]),
     ("steps: 12 loss: 1.5 iter time (s): 0.1 samples/sec: 2.0TRAINING COMPLETE!", [Metric("loss", 1.5, 12), Done()]),
     ("Saving model to directory epoch1Started new epoch: 2",
@@ -256,7 +256,7 @@ HOSTILE = [
     "[rank0]: " + "a." * 32000 + "Error",
     "A" * 65000 + "Error: x",
     "AError" * 10000,
-    "  File \"" * 8000,
+    '  File "' * 8000,
     "aWarning" * 8000,
     "A_" * 32000 + "Warning: ",
     "caching latents: (" * 3600,

@@ -15,6 +15,7 @@ from api.utils.errors import Forbidden, Invalid
 from api.utils.paths import AllowedRoots
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 24
+CPU = Resources()
 MODEL = {"diffusers_path": "some/hub-id"}
 
 
@@ -31,7 +32,7 @@ def engine(tmp_path: Path) -> DiffusionPipeEngine:
     return DiffusionPipeEngine(tmp_path / "dp", "/usr/bin/python3", "python", AllowedRoots([tmp_path / "data"]))
 
 
-def spec_of(data: Path, model_type: Any = "flux", resources: Resources = Resources(), **config: Any) -> JobSpec:
+def spec_of(data: Path, model_type: Any = "flux", resources: Resources = CPU, **config: Any) -> JobSpec:
     params = {"model_type": model_type, "config": {"model": dict(MODEL), **config}}
     dataset = {"resolutions": [512], "directory": [{"path": str(data)}]}
     return JobSpec("diffusion_pipe", "x", params=params, dataset=dataset, resources=resources)
@@ -95,7 +96,9 @@ def test_the_trainers_own_keys_pass_through(engine: DiffusionPipeEngine, data: P
 
 
 def test_it_changes_nothing_when_it_is_asked_again(engine: DiffusionPipeEngine, data: Path) -> None:
-    spec = spec_of(data, adapter={"type": "lora"}, output_dir=str(data.parent / "out"), optimizer={"type": "x", "lr": 1})
+    spec = spec_of(
+        data, adapter={"type": "lora"}, output_dir=str(data.parent / "out"), optimizer={"type": "x", "lr": 1}
+    )
     before = copy.deepcopy(dict(spec.params))
     once = engine.validate(spec)
     assert engine.validate(once) == once
@@ -115,7 +118,8 @@ BAD_CONFIG = [
     ({"activation_checkpointing": 1}, "config.activation_checkpointing"),
     ({"video_clip_mode": "all"}, "config.video_clip_mode"), ({"compile": 1}, "config.compile"),
     ({"epoch": 5}, "config.epoch"), ({"dataset": "x"}, "config.dataset"), ({"save": {"epoch": 5}}, "config.save.epoch"),
-    ({"save": 5}, "config.save"), ({"save_every_n_steps": 5, "save": {"save_every_n_steps": 6}}, "config.save.save_every_n_steps"),
+    ({"save": 5}, "config.save"),
+    ({"save_every_n_steps": 5, "save": {"save_every_n_steps": 6}}, "config.save.save_every_n_steps"),
     ({"optimizer": {"lr": 1e-4}}, "config.optimizer.type"), ({"optimizer": "adamw"}, "config.optimizer"),
     ({"optimizer": {"type": "a", "lr": -1}}, "config.optimizer.lr"),
     ({"optimizer": {"type": "a", "lr": "1e-4"}}, "config.optimizer.lr"),
@@ -178,7 +182,9 @@ def test_an_unknown_model_type_is_answered_with_the_list(
 
 def test_a_type_that_the_checkout_names_is_known(engine: DiffusionPipeEngine, data: Path) -> None:
     (engine.root / "models").mkdir(parents=True)
-    (engine.root / "train.py").write_text("if model_type == 'brand_new':\n    pass\nelif model_type in ('b2', \"b3\"):\n")
+    (engine.root / "train.py").write_text(
+        "if model_type == 'brand_new':\n    pass\nelif model_type in ('b2', \"b3\"):\n"
+    )
     (engine.root / "models" / "base.py").write_text("if adapter_type == 'dora': pass")
     for name in ("brand_new", "b2", "b3"):
         valid = engine.validate(spec_of(data, name, adapter={"type": "dora"}))
@@ -192,7 +198,7 @@ def test_a_type_that_the_checkout_names_is_known(engine: DiffusionPipeEngine, da
         ("hunyuan-video", {}, "config.model.ckpt_path"),
         ("hunyuan-video", {"ckpt_path": "x"}, None),
         ("hunyuan-video", {"vae_path": "x"}, "config.model.transformer_path"),
-        ("hunyuan-video", {k: "x" for k in ("transformer_path", "vae_path", "llm_path", "clip_path")}, None),
+        ("hunyuan-video", dict.fromkeys(("transformer_path", "vae_path", "llm_path", "clip_path"), "x"), None),
         ("wan", {}, "config.model.ckpt_path"),
         ("cosmos_predict2", {"transformer_path": "x", "vae_path": "x"}, "config.model.t5_path"),
         ("cosmos_predict2", {"transformer_path": "x", "vae_path": "x", "llm_path": "x"}, None),
@@ -255,7 +261,7 @@ def bad_datasets(data: Path) -> list[tuple[Any, str]]:
         ({"resolutions": [512, [512, 768]], "directory": [good]}, "dataset.resolutions"),
         ({"resolutions": [512], "directory": [{**good, "num_repeats": 0}]}, "dataset.directory.0.num_repeats"),
         ({"resolutions": [512], "frame_buckets": [0], "directory": [good]}, "dataset.frame_buckets"),
-        ({"resolutions": [512], "directory": [{**good, "mask_path": str(data / "m")}]}, "dataset.directory.0.mask_path"),
+        ({"resolutions": [512], "directory": [{**good, "mask_path": f"{data}/m"}]}, "dataset.directory.0.mask_path"),
         ({"resolutions": [512], "directory": [good], "directories": [good, good]}, "dataset.directories"),
         ({"resolutions": [512], "directory": [{**good, "x": [1, "a"]}]}, "dataset.directory.0.x"),
     ]  # fmt: skip
@@ -302,9 +308,7 @@ def test_a_dataset_outside_the_roots_is_forbidden(engine: DiffusionPipeEngine, d
         ({"a.png": b"broken", "b.png": PNG}, True), ({".png": PNG}, False),
     ],
 )  # fmt: skip
-def test_one_header_is_read(
-    engine: DiffusionPipeEngine, tmp_path: Path, files: dict[str, bytes], good: bool
-) -> None:
+def test_one_header_is_read(engine: DiffusionPipeEngine, tmp_path: Path, files: dict[str, bytes], good: bool) -> None:
     folder = tmp_path / "data" / "x"
     folder.mkdir(parents=True)
     for name, content in files.items():
@@ -352,7 +356,9 @@ def test_evaluation_datasets(engine: DiffusionPipeEngine, data: Path) -> None:
     file.write_text("resolutions = [512]\n[[directory]]\npath = '/etc'\n")
     with pytest.raises(Forbidden):
         engine.validate(spec_of(data, eval_datasets=entries))
-    file.write_text("resolutions = [")
+    file.write_text(f"resolutions = [512]\n[[directories]]\npath = '{data}'\n")
+    assert "config.eval_datasets.1.config" in fields_of(engine, spec_of(data, eval_datasets=entries))
+    file.write_text("resolutions = 'x")
     assert "config.eval_datasets.1.config" in fields_of(engine, spec_of(data, eval_datasets=entries))
 
 

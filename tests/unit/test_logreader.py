@@ -94,7 +94,7 @@ def chunked(content: bytes, cuts: list[int]) -> list[bytes]:
     return [content[a:b] for a, b in zip(edges, edges[1:], strict=False)]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(contents, st.lists(st.integers(0, 2000), max_size=8), st.integers(1, 60), st.integers(2, 40), st.integers(1, 5))
 def test_same_lines_whatever_the_turns(
     content: bytes, cuts: list[int], line: int, more: int, records: int
@@ -118,7 +118,7 @@ def test_same_lines_whatever_the_turns(
             assert log.parts[found.number][-1] == found.text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(contents, st.lists(st.integers(0, 2000), max_size=8))
 def test_no_segment_with_news_is_lost(content: bytes, cuts: list[int]) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
@@ -137,7 +137,7 @@ def test_no_segment_with_news_is_lost(content: bytes, cuts: list[int]) -> None:
         assert set(once) <= set(often)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(st.binary(max_size=12).map(lambda b: re.sub(rb"[\r\n]", b"", b)), min_size=1, max_size=8))
 def test_span_gives_its_lines_again(texts: list[bytes]) -> None:
     for end in (b"\n", b"\r\n"):

@@ -244,7 +244,17 @@ def _eval_config(value: object, field: str, inputs: Inputs) -> dict[str, Any] | 
             raise
         raise Invalid(field, f"{path} is not TOML that train.py can read: {problem}") from None
     normalized_dataset(table, field, inputs)
+    _check_file(table, field)
     return str(path)
+
+
+def _check_file(table: Mapping[str, Any], field: str) -> None:
+    """A file goes to train.py as it is: what only a request may say must not stand in it."""
+    if "directories" in table or any("path_id" in entry for entry in table["directory"]):
+        raise Invalid(field, "the file must say directory and path, as train.py reads them")
+    for index, entry in enumerate(table["directory"]):
+        if not entry["path"].startswith("/"):
+            raise Invalid(f"{field}.directory.{index}.path", "must be an absolute path")
 
 
 def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from api.services.engines.diffusion_pipe.model_types import named_in
 from api.services.engines.diffusion_pipe.problems import Problems
 from api.services.engines.diffusion_pipe.schema import request_schema
 from api.services.engines.diffusion_pipe.version import version_of
-from api.utils.errors import Conflict
+from api.utils.errors import Conflict, Unavailable
 from api.utils.paths import PathPolicy
 
 _NOWHERE = Workspace("x", 1, Path("/c"), Path("/l"), Path("/c"), Path("/o"))  # for a dump that is not written
@@ -94,6 +94,15 @@ class DiffusionPipeEngine:
         resumed = self._resumed(launch)
         launcher = chosen_launcher(self.launcher, self._interpreter)
         start = command(launch, self.root, self._interpreter, launcher, resumed)
+        try:
+            self._write(launch, files, resumed)
+        except OSError as problem:
+            raise Unavailable(f"the files of the attempt cannot be written: {problem}") from problem
+        return start
+
+    @staticmethod
+    def _write(launch: Launch, files: Mapping[Path, str], resumed: Path | None) -> None:
+        workspace = launch.workspace
         workspace.config_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         workspace.output_dir.mkdir(parents=True, exist_ok=True)
         for path, text in files.items():
@@ -102,7 +111,6 @@ class DiffusionPipeEngine:
             runs.clear_signals(resumed)
             runs.point_latest(resumed, launch.resume_from)
         runs.note_start(workspace, resumed)
-        return start
 
     def _resumed(self, launch: Launch) -> Path | None:
         if launch.resume_from is None:

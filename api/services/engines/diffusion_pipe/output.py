@@ -99,7 +99,9 @@ def parse(line: str) -> Parsed:
         "poch" in line
         or "rror" in line
         or "arning" in line
-        or "cach" in line
+        or "cached" in line
+        or "caching " in line
+        or "Found grouped" in line
         or "eval" in line
         or "WARN" in line
         or "ERROR" in line
