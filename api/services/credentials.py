@@ -20,6 +20,7 @@ from api.utils.errors import Unauthenticated
 NO_CREDENTIALS = "Authentication credentials were not provided."
 INVALID = "Invalid token."
 ENDED = "The session has ended; sign in again."
+SESSION_COOKIE = "trainyard_session"
 SESSION_LIFE = 14 * 86400.0  # seconds; sliding
 SESSION_STEP = 3600.0  # an expiry moves in steps of at least this
 USE_STEP = 60.0  # seconds between two notes of a token's use

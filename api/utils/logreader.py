@@ -1,8 +1,8 @@
 """A job's log file as lines, read on from where the last turn stopped.
 
-`\\n` and `\\r\\n` end a line. A lone `\\r` ends a *segment* of it: the line is then a bar, which replaces itself;
-its text is its last segment that is not blank. The cursor stays before what a turn could not take, so that the
-same bytes give the same lines however the turns fall.
+`\\n` and `\\r\\n` end a line. A lone `\\r` ends a *segment* of it: the line is then a bar, which replaces
+itself; its text is its last segment that is not blank. The cursor stays before what a turn could not take, so
+that the same bytes give the same lines however the turns fall.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
-_TQDM = re.compile(rb"%\||\d/\d\S* \[|\dit \[")  # `50%|##  | 5/10 [00:01<..]`, `5/10 [..`, `5it [..`
+_LONGEST_BAR = 1024
+_TQDM = re.compile(rb"%\||/\d[^\s/]* \[|\dit \[")  # `50%|##  | 5/10 [00:01<..]`, `5/10 [..`, `5it [..`
 _TIMES = re.compile(rb"\[(?:\d+:)?\d+:\d\d[<,]")
 _RULE = re.compile(  # ultralytics: `50% ━━━━──── 5/10 1.2it/s 0.6s<2.5s`
-    rb"% (?:\xe2[\x94\x95].)+ [\d.]+\S*/\S+ +(?:[\d.]+\w*/\w+ +)?[\d:.smh<]+$", re.DOTALL
+    rb"% (?:\xe2[\x94\x95].)+ [^\s/]+/\S+ +(?:[\w.]+/\w+ +)?[\d:.smh<]+$", re.DOTALL
 )
 
 
@@ -76,9 +77,9 @@ class Limits:
 class Chunk:
     """What one turn gave.
 
-    `parts`: by line number, for the bars among `lines` and the open one: the segments completed in this turn, to
-    be parsed one by one (of redraws in a row only the last is there). A line that is no bar has none: its text
-    is all there is to parse.
+    `parts`: by line number, for the bars among `lines` and the open one: the segments completed in this
+    turn, to be parsed one by one (of redraws in a row only the last is there). A line that is no bar has
+    none: its text is all there is to parse.
     """
 
     lines: list[Line]
@@ -275,6 +276,8 @@ def _clean_lines(data: bytes) -> list[str]:
 
 def _is_redraw(raw: bytes) -> bool:
     """Whether this is a progress bar and nothing else: no log line is glued to it."""
+    if len(raw) > _LONGEST_BAR:
+        return False
     body = raw.removesuffix(b"\x1b[A").removesuffix(b"\x1b[K").rstrip()
     if body.find(b"]") == len(body) - 1:
         return _TIMES.match(body, body.rfind(b"[")) is not None and _TQDM.search(body) is not None

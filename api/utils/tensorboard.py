@@ -1,27 +1,26 @@
-"""Scalars out of TensorBoard event files, as they grow.
-
-An event file is a TFRecord file: little-endian length (8 bytes), its masked CRC-32C (4), the record, its masked
-CRC-32C (4). A record is a protobuf `tensorflow.Event`; of it we read `wall_time` (1), `step` (2) and in `summary` (5)
-each `value` (1) with its `tag` (1) and `simple_value` (2) or scalar `tensor` (8). Read by hand, some forty lines,
-because tensorboard's own reader starts at the beginning of a file each time.
-"""
+"""The scalars of a TensorBoard event file, read on while it is being written."""
 
 from __future__ import annotations
 
 import math
+import os
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
-CHUNK = 1 << 20
-LONGEST_RECORD = 64 << 20  # an image or a histogram is no scalar, and is skipped
-FLOAT, DOUBLE = 1, 2  # tensorflow.DataType
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from tensorboard.compat.proto import event_pb2  # type: ignore[import-untyped]
+
+LIMIT_BYTES = 4 * 2**20
+CHECKED_BYTES = 16 * 2**10  # larger records (images, histograms) are not worth summing byte by byte
+
+_HEADER = struct.Struct("<QI")
+_CRC = struct.Struct("<I")
+_TENSORS = {1: ("<f", "float_val"), 2: ("<d", "double_val"), 3: ("<i", "int_val"), 9: ("<q", "int64_val")}
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """One value; None where it is no finite number. `wall_time` in Unix seconds."""
+class Scalar(NamedTuple):
+    """`value` None: NaN or infinite. `wall_time` in Unix seconds."""
 
     tag: str
     step: int
@@ -29,133 +28,90 @@ class Scalar:
     wall_time: float
 
 
-def _crc_table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        value = byte
-        for _ in range(8):
-            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return tuple(table)
+class Events(NamedTuple):
+    scalars: list[Scalar]
+    offset: int  # of the first record that was not taken
+    corrupt: bool  # it is no record, and so nothing after it can be read either
 
 
-_TABLE = _crc_table()
+def read_events(path: Path | str, offset: int = 0, limit_bytes: int = LIMIT_BYTES) -> Events:
+    """The scalars from `offset` on, of about `limit_bytes` of records; an unfinished one is left for later.
+
+    All is read when the offset no longer moves. Raises OSError (FileNotFoundError) as `open` does.
+    """
+    scalars: list[Scalar] = []
+    position = offset
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(position)
+        while position - offset < limit_bytes:
+            header = file.read(_HEADER.size)
+            if len(header) < _HEADER.size:
+                break
+            length, crc = _HEADER.unpack(header)
+            if crc != masked_crc32c(header[:8]):
+                return Events(scalars, position, True)
+            after = position + _HEADER.size + length + _CRC.size
+            if after > size:
+                break
+            found = _record(file, length, limit_bytes)
+            if found is None:
+                return Events(scalars, position, True)
+            scalars += found
+            position = after
+    return Events(scalars, position, False)
 
 
-def masked_crc(data: bytes) -> int:
-    """TFRecord's masked CRC-32C (Castagnoli)."""
+def _record(file: BinaryIO, length: int, limit_bytes: int) -> list[Scalar] | None:
+    """The scalars of the record at hand; none of one too large to be any. None: it is broken."""
+    if length > limit_bytes:
+        file.seek(length + _CRC.size, os.SEEK_CUR)
+        return []
+    data, crc = file.read(length), file.read(_CRC.size)
+    if len(crc) < _CRC.size or (length <= CHECKED_BYTES and _CRC.unpack(crc)[0] != masked_crc32c(data)):
+        return None
+    try:
+        event = event_pb2.Event.FromString(data)
+    except DecodeError:
+        return None
+    found = ((value.tag, _number(value)) for value in event.summary.value)
+    return [
+        Scalar(tag, event.step, number if math.isfinite(number) else None, event.wall_time)
+        for tag, number in found
+        if number is not None
+    ]
+
+
+def _number(value: Any) -> float | None:
+    """Of a Summary.Value: the old kind has simple_value, the new one a tensor without dimensions."""
+    kind = value.WhichOneof("value")
+    if kind == "simple_value":
+        return float(value.simple_value)
+    if kind != "tensor" or value.tensor.tensor_shape.dim or value.tensor.dtype not in _TENSORS:
+        return None
+    layout, field = _TENSORS[value.tensor.dtype]
+    if len(value.tensor.tensor_content) == struct.calcsize(layout):
+        return float(struct.unpack(layout, value.tensor.tensor_content)[0])
+    numbers = getattr(value.tensor, field)
+    return float(numbers[0]) if len(numbers) == 1 else None
+
+
+def masked_crc32c(data: bytes) -> int:
+    """The checksum of a TFRecord."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     crc ^= 0xFFFFFFFF
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def read_events(path: Path, offset: int, *, limit: int = CHUNK) -> tuple[list[Scalar], int]:
-    """The scalars after a byte offset, of at least one record and about `limit` bytes, and the offset after them.
-
-    A record that is not whole yet is left for the next time; so is one whose length is damaged, for ever.
-    """
-    with open(path, "rb") as file:
-        file.seek(offset)
-        data = file.read(limit)
-        needed = _length(data)
-        if needed is not None and len(data) < needed <= LONGEST_RECORD:
-            data += file.read(needed - len(data))
-    scalars: list[Scalar] = []
-    place = 0
-    while (size := _length(data[place : place + 12])) is not None and place + size <= len(data):
-        record = data[place + 12 : place + size - 4]
-        if len(record) <= LONGEST_RECORD:
-            scalars += _scalars(record)
-        place += size
-    return scalars, offset + place
+def _crc_table() -> list[int]:
+    table = []
+    for crc in range(256):
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+        table.append(crc)
+    return table
 
 
-def _length(head: bytes) -> int | None:
-    """Bytes of the record with its frame; None if the head is not whole or is damaged."""
-    if len(head) < 12:
-        return None
-    size, crc = struct.unpack_from("<QI", head)
-    return size + 16 if masked_crc(head[:8]) == crc else None
-
-
-def _scalars(record: bytes) -> Iterator[Scalar]:
-    wall_time, step, summaries = 0.0, 0, []
-    try:
-        for number, value in _fields(record):
-            if number == 1 and isinstance(value, bytes):
-                wall_time = struct.unpack("<d", value)[0]
-            elif number == 2 and isinstance(value, int):
-                step = value - (1 << 64) if value >> 63 else value
-            elif number == 5 and isinstance(value, bytes):
-                summaries.append(value)
-        for summary in summaries:
-            for number, value in _fields(summary):
-                if number == 1 and isinstance(value, bytes):
-                    yield from _value(value, step, wall_time)
-    except (ValueError, struct.error):
-        return  # a record that its own checksum frames but that is no Event: nothing to show of it
-
-
-def _value(data: bytes, step: int, wall_time: float) -> Iterator[Scalar]:
-    tag, found = "", None
-    for number, value in _fields(data):
-        if number == 1 and isinstance(value, bytes):
-            tag = value.decode("utf-8", "replace")
-        elif number == 2 and isinstance(value, bytes) and len(value) == 4:
-            found = struct.unpack("<f", value)[0]
-        elif number == 8 and isinstance(value, bytes):
-            found = _tensor(value)
-    if tag and found is not None:
-        yield Scalar(tag, step, found if math.isfinite(found) else None, wall_time)
-
-
-def _tensor(data: bytes) -> float | None:
-    """A float or double tensor of one element: in `tensor_content` (4), `float_val` (5) or `double_val` (6)."""
-    kind, raw = 0, b""
-    for number, value in _fields(data):
-        if number == 1 and isinstance(value, int):
-            kind = value
-        elif number in (4, 5, 6) and isinstance(value, bytes):
-            raw = value
-    if kind == FLOAT and len(raw) == 4:
-        return float(struct.unpack("<f", raw)[0])
-    if kind == DOUBLE and len(raw) == 8:
-        return float(struct.unpack("<d", raw)[0])
-    return None
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field number, value) of a protobuf message; fixed-width values as their bytes."""
-    place = 0
-    while place < len(data):
-        key, place = _varint(data, place)
-        kind = key & 7
-        if kind == 0:
-            value, place = _varint(data, place)
-            yield key >> 3, value
-            continue
-        if kind == 2:
-            size, place = _varint(data, place)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-        else:
-            raise ValueError(f"wire type {kind}")
-        if place + size > len(data):
-            raise ValueError("a field reaches beyond its message")
-        yield key >> 3, data[place : place + size]
-        place += size
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if place >= len(data) or shift > 63:
-            raise ValueError("a number without an end")
-        byte = data[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if not byte & 0x80:
-            return value, place
-        shift += 7
+_TABLE = _crc_table()

@@ -65,7 +65,8 @@ GOLDEN = {
         "phases": [C, L, T, S, T, S, T, S, D],
     },
     "cache_only": {
-        "steps": [], "first": None, "last": None, "epochs": [], "done": False, "warnings": [], "saved": [], "phases": None,
+        "steps": [], "first": None, "last": None, "epochs": [], "done": False, "warnings": [], "saved": [],
+        "phases": None,
     },
 }  # fmt: skip
 

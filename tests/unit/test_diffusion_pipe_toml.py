@@ -26,6 +26,11 @@ values = st.recursive(
 )
 
 
+def is_writable(text: str) -> bool:
+    """Strings that the reader has no way to be told: those that begin with quotes, and \\u beside an escape."""
+    return not text.startswith('"') and "\\u" not in text.lower()
+
+
 def read_back(table: dict[str, Any]) -> dict[str, Any] | None:
     """None: refused."""
     try:
@@ -53,13 +58,13 @@ def test_no_key_and_no_string_becomes_syntax(table: dict[str, Any]) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(texts.filter(lambda t: not t.startswith('""')))
+@given(texts.filter(is_writable))
 def test_nearly_every_string_can_be_written(text: str) -> None:
     assert read_back({"a": text}) == {"a": text}
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(nasty.filter(lambda t: not t.startswith('"')), max_size=5))
+@given(st.lists(nasty.filter(is_writable), max_size=5))
 def test_lists_of_strings_with_commas_and_brackets(items: list[str]) -> None:
     assert read_back({"a": items}) == {"a": items}
 

@@ -22,9 +22,35 @@ FIXTURES = sorted((Path(__file__).parent.parent / "fixtures" / "diffusion_pipe")
 TQDM = b"\r 50%|##   | 5/10 [00:01<00:01,  4.5it/s]"
 
 pieces = st.sampled_from(
-    [b"\n", b"\r", b"\r\n", b"\r\r\n", b"a", b"loss=1 ", b"  ", b"\t", b"\x1b[32m", b"\x1b[A", b"\x1b]0;t\x07"]
-    + [b"\x1b]", b"\x9b", b"\xc2\x9b1m", b"\xf0", b"\x9f\x98\x80", "é█".encode(), b"\x00", b"\xed\xa0\x80", TQDM]
-    + [b"x" * 40, TQDM + b"[INFO] step=5", b"\r\x1b[K 1/3: 50% \xe2\x94\x81\xe2\x94\x80 2/4 2.2it/s 0.8s<0.9s"]
+    [
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"\r\r\n",
+        b"a",
+        b"loss=1 ",
+        b"  ",
+        b"\t",
+        b"\x1b[32m",
+        b"\x1b[A",
+        b"\x1b]0;t\x07",
+    ]
+    + [
+        b"\x1b]",
+        b"\x9b",
+        b"\xc2\x9b1m",
+        b"\xf0",
+        b"\x9f\x98\x80",
+        "é█".encode(),
+        b"\x00",
+        b"\xed\xa0\x80",
+        TQDM,
+    ]
+    + [
+        b"x" * 40,
+        TQDM + b"[INFO] step=5",
+        b"\r\x1b[K 1/3: 50% \xe2\x94\x81\xe2\x94\x80 2/4 2.2it/s 0.8s<0.9s",
+    ]
 )
 contents = st.lists(pieces | st.binary(max_size=8), max_size=30).map(b"".join)
 
@@ -95,7 +121,13 @@ def chunked(content: bytes, cuts: list[int]) -> list[bytes]:
 
 
 @settings(max_examples=250, deadline=None)
-@given(contents, st.lists(st.integers(0, 2000), max_size=8), st.integers(1, 60), st.integers(2, 40), st.integers(1, 5))
+@given(
+    contents,
+    st.lists(st.integers(0, 2000), max_size=8),
+    st.integers(1, 60),
+    st.integers(2, 40),
+    st.integers(1, 5),
+)
 def test_same_lines_whatever_the_turns(
     content: bytes, cuts: list[int], line: int, more: int, records: int
 ) -> None:
@@ -169,7 +201,9 @@ def test_glued_lines_of_a_real_log_are_parts() -> None:
 
 
 def test_bar_is_one_line(log: Log) -> None:
-    log.append(b"start\n" + b"".join(b"\rEpoch: %3d%%|#  | %d/100 [00:01<00:02, 5it/s]" % (n, n) for n in range(100)))
+    log.append(
+        b"start\n" + b"".join(b"\rEpoch: %3d%%|#  | %d/100 [00:01<00:02, 5it/s]" % (n, n) for n in range(100))
+    )
     chunk = log.turn()
     assert chunk.open is not None and chunk.open[0] == 2 and chunk.open.bar
     assert chunk.open.text == "Epoch:  99%|#  | 99/100 [00:01<00:02, 5it/s]"
@@ -196,8 +230,16 @@ def test_glued_segment_is_given(log: Log, glued: bytes) -> None:
 
 @pytest.mark.parametrize(
     "redraw",
-    ["Map: 1%|  | 1/9 [00:00<?, ? examples/s]", "7it [00:01, 5.1it/s, loss=0.5]", "9%|▎ | 1.2k/9k [1:00:00<2:00:00]"]
-    + ["\x1b[K2/3 0G 5.1: 25% ━━━─── 1/4 1.4it/s 0.4s<2.1s", "a: 100% ━━━━ 64/64 16.8Mit/s 0.0s", "x: 0% ──── 0/4  0.2s"]
+    [
+        "Map: 1%|  | 1/9 [00:00<?, ? examples/s]",
+        "7it [00:01, 5.1it/s, loss=0.5]",
+        "9%|▎ | 1.2k/9k [1:00:00<2:00:00]",
+    ]
+    + [
+        "\x1b[K2/3 0G 5.1: 25% ━━━─── 1/4 1.4it/s 0.4s<2.1s",
+        "a: 100% ━━━━ 64/64 16.8Mit/s 0.0s",
+        "x: 0% ──── 0/4  0.2s",
+    ]
     + ["Load: 0%|  | 0/21 [00:00<?, ?it/s]\x1b[A", "50%|# | 1/2 [00:00<?, ?it/s]   "],
 )
 def test_redraws_in_a_row_are_one_part(log: Log, redraw: str) -> None:
@@ -237,7 +279,11 @@ def test_long_line_is_cut_in_bounded_memory(log: Log) -> None:
     assert log.lines == [Line(1, 0, 6, "before"), chunk.open, Line(3, 8 + 2**26, 13 + 2**26, "after")]
 
 
-@pytest.mark.parametrize("unit", [b"\n", b"\r", b"ab\r", b"a\r\n", b"\x1b]\xc2\x9d", b"\x1b[", TQDM])
+@pytest.mark.parametrize(
+    "unit",
+    [b"\n", b"\r", b"ab\r", b"a\r\n", b"\x1b]\xc2\x9d", b"\x1b[", TQDM, b"1/" * 500 + b"]\r"]
+    + [b"% \xe2\x94\x81 " + fill * 500 + b"\r" for fill in (b"1/", b"1", b"1.", b"1 ")],
+)
 def test_floods_are_bounded(log: Log, unit: bytes) -> None:
     log.append(unit * (3 * 2**20 // len(unit)))
     log.turn()  # warm
@@ -263,7 +309,9 @@ def test_truncated_file_starts_anew(log: Log) -> None:
     assert not log.turn().truncated
 
 
-@pytest.mark.parametrize(("rest", "texts"), [(b"", []), (b"end", ["end"]), (b"a\rb", ["b"]), (b"x\r", ["x"]), (b"\r", [""])])
+@pytest.mark.parametrize(
+    ("rest", "texts"), [(b"", []), (b"end", ["end"]), (b"a\rb", ["b"]), (b"x\r", ["x"]), (b"\r", [""])]
+)
 def test_final_ends_the_last_line(log: Log, rest: bytes, texts: list[str]) -> None:
     log.append(rest)
     assert not log.turn().lines

@@ -2,7 +2,8 @@
 
 Its own `dumps` is not used: it loses nested lists of tables, breaks on control characters and on keys that need
 quotes. Its reader has bugs of its own (strings of quotes, brackets or commas in lists, mixed numbers), so every
-entry is written in the plainest way that reads back equal, and what no way can express is refused. The text is
+entry is written in the plainest way that reads back equal, and what no way can express is refused (some strings
+that begin with two quotes, or hold a backslash before a u beside a character that must be escaped). The text is
 ASCII, so that no locale can change it.
 """
 
