@@ -135,6 +135,7 @@ def build_services(settings: Settings, environ: Mapping[str, str]) -> Services:
 
 def start(services: Services) -> None:
     """From here on trainings are followed and started."""
+    services.accounts.ensure_operator()
     services.gpus.monitor.start()
     services.jobs.finish_removals()
     services.supervisor.start()

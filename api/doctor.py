@@ -1,1 +1,2 @@
-def run(s): return 1
+def run(s):
+    return 1

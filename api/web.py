@@ -1,34 +1,57 @@
-"""INTERIM: plain waitress until api.serving is here."""
+"""The service on the network: the application behind the gate, on its listeners."""
+
 from __future__ import annotations
-import socket
-from typing import Any
+
+import json
+import os
+
 from flask import Flask
-import waitress
+
+from api.models.dialect import dialect_of
+from api.services.access import Gate, HostPolicy, Refusal, RequestHead, local_operator
 from api.services.container import Services
+from api.services.doorkeeper import Doorkeeper
+from api.serving import ServeOptions, Server
+from api.settings import is_loopback
+
+JSON_BODY = 16 * 1024 * 1024  # bytes; only uploads may be larger, and there are none yet
 
 
-class _Server:
-    def __init__(self, app: Any, services: Services) -> None:
-        s = services.settings
-        services.accounts.ensure_operator()
-        operator = services.accounts.operator()
-
-        def wrapped(environ: Any, start: Any) -> Any:
-            environ["trainyard.actor"] = operator
-            return app(environ, start)
-
-        sockets = []
-        for port in s.port:
-            sock = socket.socket(); sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); sock.bind((s.host, port)); sock.listen(100); sockets.append(sock)
-        self.addresses = [f"http://{x.getsockname()[0]}:{x.getsockname()[1]}" for x in sockets]
-        self.server = waitress.create_server(wrapped, sockets=sockets, threads=s.threads + 128, channel_request_lookahead=1, asyncore_use_poll=True, connection_limit=2000)
-
-    def run(self) -> None:
-        self.server.run()
-
-    def close(self, deadline: float) -> None:
-        pass
+def refusal(head: RequestHead | None, status: int, message: str) -> Refusal:
+    """A refusal in the dialect of the path that was asked for."""
+    body = dialect_of(head.path if head else "/api/v1").error(status, message, None)
+    headers = (("WWW-Authenticate", "Token"),) if status == 401 else ()
+    return Refusal(status, headers, json.dumps(body, ensure_ascii=False).encode() + b"\n", "application/json")
 
 
-def build_server(app: Flask, services: Services) -> _Server:
-    return _Server(app, services)
+def build_gate(services: Services) -> Gate:
+    """Host, credentials, site and length, judged when the headers are in."""
+    settings = services.settings
+    uid = os.getuid()
+    doorkeeper = Doorkeeper(
+        accounts=services.accounts,
+        mode=settings.auth,  # type: ignore[arg-type]  # one of the three by the setting's own check
+        loopback=is_loopback(settings.host),
+        is_operator=lambda head: local_operator(head, uid),
+        refusal=refusal,
+    )
+    return Gate(
+        hosts=HostPolicy.of((settings.host,), settings.trusted_hosts),
+        authenticate=doorkeeper,
+        body_limit=lambda _head: min(settings.max_upload_bytes, JSON_BODY),
+        refusal=refusal,
+        cors_origins=frozenset(settings.cors_origins),
+    )
+
+
+def build_server(app: Flask, services: Services) -> Server:
+    """Listens from here on; answers once it is run."""
+    settings = services.settings
+    options = ServeOptions(
+        listen=tuple((settings.host, port) for port in settings.port),
+        tmp_dir=settings.data_dir / "tmp",
+        threads=settings.threads,
+        max_streams=services.streams.most,
+        max_body=settings.max_upload_bytes,
+    )
+    return Server(app, build_gate(services), options)

@@ -62,6 +62,36 @@ def dialect_of(path: str) -> Dialect:
 
 #: words that paths use where an id could stand
 RESERVED_IDS = frozenset(
-    """active available clear details docs download events export import jobs list lists login logout logs me metrics
-    new openapi progress restart resume search start status stop stream summary task tasks""".split()
+    [
+        "active",
+        "available",
+        "clear",
+        "details",
+        "docs",
+        "download",
+        "events",
+        "export",
+        "import",
+        "jobs",
+        "list",
+        "lists",
+        "login",
+        "logout",
+        "logs",
+        "me",
+        "metrics",
+        "new",
+        "openapi",
+        "progress",
+        "restart",
+        "resume",
+        "search",
+        "start",
+        "status",
+        "stop",
+        "stream",
+        "summary",
+        "task",
+        "tasks",
+    ]
 )

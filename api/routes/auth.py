@@ -15,7 +15,7 @@ from api.routes.blueprint import Blueprint
 from api.routes.http import actor, answer, enveloped, iso, json_response, refuse, services
 from api.services.accounts import SignInRefused
 from api.services.credentials import SESSION_COOKIE, NewSession, csrf_of
-from api.utils.errors import Unavailable
+from api.utils.errors import TooMany
 
 BODIES = ("application/json", "application/x-www-form-urlencoded")
 COOKIE_LIFE = 400 * 86400  # seconds; longer than a session, whose end is ours to say
@@ -63,7 +63,7 @@ def token_auth() -> Response:
         _, token = services().accounts.log_in(str(given["username"]), str(given["password"]), _address())
     except SignInRefused as refused:
         return json_response({"non_field_errors": [refused.message]}, 400)
-    except Unavailable as refused:
+    except TooMany as refused:
         response = json_response({"detail": refused.message}, 429)
         response.headers["Retry-After"] = str(refused.retry_after)
         return response

@@ -50,7 +50,7 @@ def _files(directory: Path) -> Iterator[tuple[str, os.stat_result]]:
 def send_artifact(job: Job, path: str, attempt: int | None) -> Response:
     try:
         file = open_beneath(_directory(job, attempt), path)
-    except OSError:
+    except FileNotFoundError:
         raise NotFound(f"job {job.id} has no file {path!r}") from None
     size = os.fstat(file.fileno()).st_size
     status, headers, body = file_response(

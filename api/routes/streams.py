@@ -17,7 +17,7 @@ from api.services.store import jobs as store
 from api.services.store.events import FeedEvent
 from api.services.store.logs import SpanFilter
 from api.utils.errors import Invalid, NotFound
-from api.utils.sse import comment, event
+from api.utils.sse import comment, disconnected, event
 
 HEARTBEAT = 15.0  # seconds between comments on a silent stream
 FIRST_LINES = 50
@@ -28,12 +28,12 @@ class Client:
     """The other end of a stream: whether it is still there, and when it last heard from us."""
 
     def __init__(self, app_services: Services) -> None:
-        self._gone: Callable[[], bool] = request.environ.get("waitress.client_disconnected", lambda: False)
+        self._environ = request.environ
         self._closing = app_services.closing
         self._spoken = time.monotonic()
 
     def gone(self) -> bool:
-        return self._closing.is_set() or self._gone()
+        return self._closing.is_set() or disconnected(self._environ)
 
     def heartbeat(self) -> bytes:
         """A comment, if none of our events was sent for long; else nothing."""

@@ -172,6 +172,11 @@ def csrf_of(cookie: str) -> str:
     return sha256(b"csrf:" + cookie.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def is_secret(text: str) -> bool:
+    """Whether it has the form of a token or of a session's cookie."""
+    return _SECRET.fullmatch(text) is not None
+
+
 def _secret() -> tuple[str, bytes]:
     """256 random bits as 43 characters, and what is kept of them. So many need no slow hash."""
     secret = secrets.token_urlsafe(32)

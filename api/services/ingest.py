@@ -153,12 +153,14 @@ class Ingestor:
             name = str(path)
             before = self._offsets.get(name, 0)
             try:
-                scalars, after = read_events(path, before)
+                scalars, after, corrupt = read_events(path, before)
             except FileNotFoundError:
                 continue
             for scalar in scalars:
                 for event in self._engine.from_tensorboard(scalar.tag, scalar.step, scalar.value, scalar.wall_time):
                     batch.add(event, scalar.wall_time)
+            if corrupt:
+                batch.warn(f"the event file {path.name} is damaged at byte {after}; what follows is not read")
             if after != before:
                 batch.offsets[name] = after
                 behind = True

@@ -11,7 +11,7 @@ class Streams:
     """Places for streams; `enter` raises Unavailable when all are taken."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._lock = threading.Lock()
         self._open = 0
 
@@ -21,8 +21,8 @@ class Streams:
 
     def enter(self) -> Place:
         with self._lock:
-            if self._open >= self._most:
-                raise Unavailable(f"all {self._most} places for streams are taken", retry_after=5)
+            if self._open >= self.most:
+                raise Unavailable(f"all {self.most} places for streams are taken", retry_after=5)
             self._open += 1
         return Place(self)
 

@@ -18,7 +18,6 @@ from api.services.accounts import AccountService
 from api.services.credentials import SESSION_COOKIE
 from api.services.passwords import Cost, Hasher
 from api.services.store import account_tables
-from api.services.store.schema import metadata
 from api.settings import load
 
 Call = Callable[..., TestResponse]
@@ -31,8 +30,6 @@ GOOD = {"username": "ana", "password": "correct horse"}
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     settings = load({"data_dir": str(tmp_path_factory.mktemp("data"))}, {})
     services = composition.build_services(settings, {})
-    with services.db.write() as connection:
-        metadata.create_all(connection)
     yield composition.build_app(services)
     services.db.close()
 

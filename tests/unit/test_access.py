@@ -241,9 +241,10 @@ def test_another_user_is_not_the_operator(way: None) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
+        listener.settimeout(10)
         code = (
             "import os, socket, sys; os.setgid(65534); os.setuid(65534);"
-            "s = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); sys.stdin.read()"
+            "s = socket.socket(); s.connect(('127.0.0.1', int(sys.argv[1]))); sys.stdin.read()"
         )
         port = str(listener.getsockname()[1])
         with subprocess.Popen([sys.executable, "-ISc", code, port], stdin=subprocess.PIPE) as child:

@@ -14,9 +14,7 @@ from api import admin
 from api.models.accounts import Role, Scope
 from api.services.accounts import AccountService
 from api.services.passwords import Cost, Hasher
-from api.services.store import account_tables  # noqa: F401  (the tables join the metadata)
 from api.services.store.database import Database
-from api.services.store.schema import metadata
 from api.settings import Settings, load
 
 Run = Callable[..., int]
@@ -37,8 +35,6 @@ def service(settings: Settings) -> Iterator[AccountService]:
     """A service that has the database open all the while."""
     db = Database(settings.database_url)
     db.prepare()
-    with db.write() as connection:
-        metadata.create_all(connection)
     accounts = AccountService(db, hasher=Hasher(Cost(2, 1, 1)))
     accounts.ensure_operator()
     yield accounts

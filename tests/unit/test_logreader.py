@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -34,8 +35,6 @@ pieces = st.sampled_from(
         b"\x1b[32m",
         b"\x1b[A",
         b"\x1b]0;t\x07",
-    ]
-    + [
         b"\x1b]",
         b"\x9b",
         b"\xc2\x9b1m",
@@ -45,8 +44,6 @@ pieces = st.sampled_from(
         b"\x00",
         b"\xed\xa0\x80",
         TQDM,
-    ]
-    + [
         b"x" * 40,
         TQDM + b"[INFO] step=5",
         b"\r\x1b[K 1/3: 50% \xe2\x94\x81\xe2\x94\x80 2/4 2.2it/s 0.8s<0.9s",
@@ -117,7 +114,7 @@ def expected(content: bytes, limit: int) -> Iterator[Line]:
 
 def chunked(content: bytes, cuts: list[int]) -> list[bytes]:
     edges = sorted({0, len(content), *(cut % (len(content) + 1) for cut in cuts)})
-    return [content[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [content[a:b] for a, b in itertools.pairwise(edges)]
 
 
 @settings(max_examples=250, deadline=None)
@@ -128,9 +125,7 @@ def chunked(content: bytes, cuts: list[int]) -> list[bytes]:
     st.integers(2, 40),
     st.integers(1, 5),
 )
-def test_same_lines_whatever_the_turns(
-    content: bytes, cuts: list[int], line: int, more: int, records: int
-) -> None:
+def test_same_lines_whatever_the_turns(content: bytes, cuts: list[int], line: int, more: int, records: int) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         log = Log(f"{folder}/log", Limits(line + more, line, records))
         log.append(b"")
@@ -201,9 +196,7 @@ def test_glued_lines_of_a_real_log_are_parts() -> None:
 
 
 def test_bar_is_one_line(log: Log) -> None:
-    log.append(
-        b"start\n" + b"".join(b"\rEpoch: %3d%%|#  | %d/100 [00:01<00:02, 5it/s]" % (n, n) for n in range(100))
-    )
+    log.append(b"start\n" + b"".join(b"\rEpoch: %3d%%|#  | %d/100 [00:01<00:02, 5it/s]" % (n, n) for n in range(100)))
     chunk = log.turn()
     assert chunk.open is not None and chunk.open[0] == 2 and chunk.open.bar
     assert chunk.open.text == "Epoch:  99%|#  | 99/100 [00:01<00:02, 5it/s]"
@@ -217,8 +210,13 @@ def test_bar_is_one_line(log: Log) -> None:
 
 @pytest.mark.parametrize(
     "glued",
-    [b"[2026-11-21 07:32:42,155] [INFO] step=5 loss=0.25", b"step 3 loss [0.5]", b" loss 0.1 [00:01<00:02]"]
-    + [b"x", b"WARNING: NaN loss"],
+    [
+        b"[2026-11-21 07:32:42,155] [INFO] step=5 loss=0.25",
+        b"step 3 loss [0.5]",
+        b" loss 0.1 [00:01<00:02]",
+        b"x",
+        b"WARNING: NaN loss",
+    ],
 )
 def test_glued_segment_is_given(log: Log, glued: bytes) -> None:
     log.append(TQDM * 3 + glued + TQDM * 3 + b"\n")
@@ -234,13 +232,12 @@ def test_glued_segment_is_given(log: Log, glued: bytes) -> None:
         "Map: 1%|  | 1/9 [00:00<?, ? examples/s]",
         "7it [00:01, 5.1it/s, loss=0.5]",
         "9%|▎ | 1.2k/9k [1:00:00<2:00:00]",
-    ]
-    + [
         "\x1b[K2/3 0G 5.1: 25% ━━━─── 1/4 1.4it/s 0.4s<2.1s",
         "a: 100% ━━━━ 64/64 16.8Mit/s 0.0s",
         "x: 0% ──── 0/4  0.2s",
-    ]
-    + ["Load: 0%|  | 0/21 [00:00<?, ?it/s]\x1b[A", "50%|# | 1/2 [00:00<?, ?it/s]   "],
+        "Load: 0%|  | 0/21 [00:00<?, ?it/s]\x1b[A",
+        "50%|# | 1/2 [00:00<?, ?it/s]   ",
+    ],
 )
 def test_redraws_in_a_row_are_one_part(log: Log, redraw: str) -> None:
     log.append(b"".join(b"\r" + redraw.encode() for _ in range(50)) + b"\n")

@@ -95,9 +95,7 @@ def test_cut_at_every_byte(written: tuple[bytes, list[Scalar]], file: Callable[[
         assert (first.scalars + second.scalars, second.offset) == (scalars, len(data))
 
 
-def test_any_broken_byte_is_noticed(
-    written: tuple[bytes, list[Scalar]], file: Callable[[bytes], Path]
-) -> None:
+def test_any_broken_byte_is_noticed(written: tuple[bytes, list[Scalar]], file: Callable[[bytes], Path]) -> None:
     data, scalars = written
     for at in range(len(data)):
         events = read_events(file(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]))

@@ -24,6 +24,15 @@ def _user(row: Row[Any]) -> User:
     return User(row.id, row.name, Role(row.role), row.created_at, row.builtin)
 
 
+#: a credential's row with its user's: recognising one is on the way of every request
+_OWNER = [users.c[name].label(f"owner_{name}") for name in ("name", "role", "created_at", "builtin")]
+
+
+def _known(row: Row[Any]) -> Known:
+    owner = User(row.user_id, row.owner_name, Role(row.owner_role), row.owner_created_at, row.owner_builtin)
+    return Known(owner, row.digest)
+
+
 def _token(row: Row[Any]) -> Token:
     return Token(
         id=row.id,
@@ -124,8 +133,9 @@ def add_token(connection: Connection, token: Token, digest: bytes) -> int:
 
 
 def token_of(connection: Connection, token_id: int) -> tuple[Token, Known] | None:
-    row = connection.execute(select(tokens).where(tokens.c.id == token_id)).first()
-    return None if row is None else (_token(row), Known(user(connection, row.user_id), row.digest))
+    query = select(tokens, *_OWNER).join(users, users.c.id == tokens.c.user_id).where(tokens.c.id == token_id)
+    row = connection.execute(query).first()
+    return None if row is None else (_token(row), _known(row))
 
 
 def token(connection: Connection, token_id: int) -> Token:
@@ -168,8 +178,9 @@ def add_session(connection: Connection, user_id: int, digest: bytes, now: float,
 
 def session_of(connection: Connection, session_id: int) -> tuple[float, Known] | None:
     """When it expires, and whose it is."""
-    row = connection.execute(select(sessions).where(sessions.c.id == session_id)).first()
-    return None if row is None else (row.expires_at, Known(user(connection, row.user_id), row.digest))
+    query = select(sessions, *_OWNER).join(users, users.c.id == sessions.c.user_id)
+    row = connection.execute(query.where(sessions.c.id == session_id)).first()
+    return None if row is None else (row.expires_at, _known(row))
 
 
 def extend_sessions(connection: Connection, until: Mapping[int, float]) -> None:
@@ -240,8 +251,3 @@ def leave_team(connection: Connection, team_id: int, user_id: int) -> None:
 def members_of(connection: Connection, team_id: int) -> list[User]:
     query = select(users).join(team_members, team_members.c.user_id == users.c.id).order_by(users.c.id)
     return [_user(row) for row in connection.execute(query.where(team_members.c.team_id == team_id))]
-
-
-def member_counts(connection: Connection) -> dict[int, int]:
-    query = select(team_members.c.team_id, func.count().label("members")).group_by(team_members.c.team_id)
-    return {row.team_id: row.members for row in connection.execute(query)}
