@@ -112,13 +112,14 @@ def build_services(settings: Settings, environ: Mapping[str, str]) -> Services:
     monitor = GpuMonitor(NvmlSource(environ.get("CUDA_VISIBLE_DEVICES")), also=(machine.turn,))
     limits = Limits(settings.workers, settings.stop_grace, settings.stall_seconds)
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ))
-    supervisor = Supervisor(parts, lambda: gpus.free())
+    accounts = AccountService(db)
+    supervisor = Supervisor(parts, lambda: gpus.free(), chores=(accounts.flush_usage,))
     gpus = GpuDesk(monitor, db, supervisor.own_pids)
     jobs = JobService(db, engines, executor, supervisor, workspaces, feed, gpus, grace=settings.stop_grace)
     return Services(
         settings=settings,
         db=db,
-        accounts=AccountService(db),
+        accounts=accounts,
         jobs=jobs,
         history=History(db, workspaces),
         gpus=gpus,

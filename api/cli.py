@@ -11,7 +11,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from api import admin, doctor
+import api.admin as admin
+import api.doctor as doctor
 from api.settings import SETTINGS, SettingError, Settings, add_flags, load
 from api.version import VERSION
 

@@ -1,2 +1,100 @@
-def run(s):
-    return 1
+"""`run.py doctor`: looks at the set-up and says in one line each what is there and what is missing."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from api.app import build_engines
+from api.services.gpus.nvml import NvmlSource
+from api.settings import BUNDLED_TRAINER, Settings
+
+MARKS = {True: "ok     ", False: "MISSING", None: "note   "}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`fine` None: worth knowing, and nothing that keeps the service from working."""
+
+    fine: bool | None
+    text: str
+
+
+def run(settings: Settings) -> int:
+    """Prints the findings; 1 if something that the service needs is missing."""
+    findings = [*_directories(settings), *_database(settings), *_gpus(), *_engines(settings), _frameworks()]
+    for finding in findings:
+        print(f"{MARKS[finding.fine]} {finding.text}")
+    missing = sum(1 for finding in findings if finding.fine is False)
+    print("Everything that is needed is there." if not missing else f"{missing} thing(s) missing.")
+    return 1 if missing else 0
+
+
+def _directories(settings: Settings) -> Iterator[Finding]:
+    for name in ("data_dir", "config_dir", "log_dir", "output_dir"):
+        directory: Path = getattr(settings, name)
+        yield _writable(name, directory)
+    for root in settings.allowed_roots:
+        there = root.is_dir() or root == settings.data_dir / "workspace"
+        yield Finding(there, f"allowed root {root}" + ("" if there else " is no directory (TRAINYARD_ALLOWED_ROOTS)"))
+
+
+def _writable(name: str, directory: Path) -> Finding:
+    """Whether files can be made there, or the directory itself can be."""
+    place = directory
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as problem:
+        return Finding(False, f"{name} {directory} cannot be written: {problem.strerror}")
+    space = os.statvfs(place)
+    free = space.f_bavail * space.f_frsize / 1024**3
+    return Finding(True, f"{name} {directory} ({free:.0f} GiB free)")
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    path = Path(settings.database_url.removeprefix("sqlite:///"))
+    if not path.exists():
+        yield Finding(None, f"database {path} will be made at the first start")
+        return
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.Error as problem:
+        verdict = str(problem)
+    yield Finding(verdict == "ok", f"database {path}" + ("" if verdict == "ok" else f" is damaged: {verdict}"))
+
+
+def _gpus() -> Iterator[Finding]:
+    source = NvmlSource(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    source.open()
+    reading = source.read()
+    source.close()
+    if not reading.gpus:
+        yield Finding(None, "no NVIDIA GPU or driver: trainings run on the CPU")
+    for gpu in reading.gpus:
+        memory = f"{(gpu.memory_total_mb or 0) / 1024:.0f} GiB"
+        yield Finding(not gpu.lost, f"GPU {gpu.index} {gpu.name}, {memory}, driver {reading.driver_version}")
+
+
+def _engines(settings: Settings) -> Iterator[Finding]:
+    for name, engine in build_engines(settings).items():
+        state = engine.availability()
+        which = "the bundled small trainer" if settings.diffusion_pipe_root == BUNDLED_TRAINER else ""
+        which = which or f"{settings.diffusion_pipe_root} at {state.version or 'an unknown commit'}"
+        yield Finding(state.available, f"engine {name}: {which}" + (f": {state.reason}" if state.reason else ""))
+
+
+def _frameworks() -> Finding:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return Finding(True, f"torch {version('torch')} for the bundled trainer")
+    except PackageNotFoundError:
+        return Finding(None, "no torch in this interpreter: the bundled trainer cannot run; other installs may")

@@ -406,11 +406,24 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
 
     def __init__(self, owner: Server, sock: socket.socket, shared: dict[str, Any]) -> None:
         self.owner = owner
+        self._pulling = threading.RLock()  # a signal handler pulls too
         info = (sock.family, sock.type, sock.proto, sock.getsockname())
         super().__init__(owner.app, _sock=sock, sockinfo=info, bind_socket=False, **shared)
 
     def maintenance(self, now: float) -> None:
         """The server's own sweep does it."""
+
+    def pull_trigger(self) -> None:
+        """A thread that was left behind at the end must not write into a descriptor that is somebody else's by then."""
+        with self._pulling:
+            if self.trigger.trigger is not None:
+                super().pull_trigger()
+
+    def end(self) -> None:
+        with self._pulling:
+            self.trigger.close()
+            self.trigger.trigger = None
+        wasyncore.dispatcher.close(self)
 
     def stop_accepting(self) -> None:
         """Takes in who is waiting already, then closes the socket; its connections go on."""
@@ -525,8 +538,7 @@ class Server:
         """Asks `run` to end within a time, and returns at once; may be called from a signal handler."""
         self._deadline = time.monotonic() + deadline_s
         self.closing.set()
-        if not self._ended.is_set():
-            self._listeners[0].pull_trigger()
+        self._listeners[0].pull_trigger()
 
     def close(self, deadline_s: float = 8.0) -> None:
         """Accepts nobody more, answers what is in flight, cuts off what is not done by the deadline."""
@@ -569,6 +581,4 @@ class Server:
             self._pool.shutdown(timeout=left)
         self._ended.set()
         for listener in self._listeners:
-            wasyncore.dispatcher.close(listener)
-            if not self._pool.threads:  # a thread that is left behind may still pull it
-                listener.trigger.close()
+            listener.end()

@@ -10,11 +10,12 @@ from flask import Flask
 from api.models.dialect import dialect_of
 from api.services.access import Gate, HostPolicy, Refusal, RequestHead, local_operator
 from api.services.container import Services
-from api.services.doorkeeper import Doorkeeper
+from api.services.doorkeeper import FREE, Doorkeeper
 from api.serving import ServeOptions, Server
 from api.settings import is_loopback
 
 JSON_BODY = 16 * 1024 * 1024  # bytes; only uploads may be larger, and there are none yet
+LOGIN_BODY = 64 * 1024  # of a caller whom nobody knows yet
 
 
 def refusal(head: RequestHead | None, status: int, message: str) -> Refusal:
@@ -38,7 +39,7 @@ def build_gate(services: Services) -> Gate:
     return Gate(
         hosts=HostPolicy.of((settings.host,), settings.trusted_hosts),
         authenticate=doorkeeper,
-        body_limit=lambda _head: min(settings.max_upload_bytes, JSON_BODY),
+        body_limit=lambda head: min(settings.max_upload_bytes, LOGIN_BODY if head.path in FREE else JSON_BODY),
         refusal=refusal,
         cors_origins=frozenset(settings.cors_origins),
     )

@@ -46,7 +46,23 @@ TRAINING_V1 = Dialect(
     error=envelope,
 )
 
-DIALECTS: tuple[Dialect, ...] = (TRAINING_V1,)
+#: so far only its sign-in call; its reads come with documents and kraken trainings
+OCR_STATUS = Dialect(
+    name="ocr_status",
+    prefixes=("/api/token-auth",),
+    words={
+        JobStatus.QUEUED: "Queued",
+        JobStatus.RUNNING: "Running",
+        JobStatus.COMPLETED: "Finished",
+        JobStatus.FAILED: "Crashed",
+        JobStatus.STOPPED: "Canceled",
+    },
+    new_id=task_id,
+    body=lambda _code, _message, data: data,
+    error=lambda _code, message, _data: {"detail": message},
+)
+
+DIALECTS: tuple[Dialect, ...] = (TRAINING_V1, OCR_STATUS)
 
 
 def dialect_of(path: str) -> Dialect:

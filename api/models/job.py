@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from api.utils.secrets import secrets_of
+
 
 class JobStatus(StrEnum):
     """Where a job is. A stop request is a flag beside the status, not one of these."""
@@ -84,6 +86,11 @@ class JobSpec:
     max_runtime: int | None = None  # seconds
     max_retries: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)  # what a dialect echoes and the core does not know
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What the request holds under keys that are never shown; log lines are scrubbed of it too."""
+        return secrets_of([self.params, self.dataset, self.env, self.extra])
 
 
 @dataclass(frozen=True, slots=True)

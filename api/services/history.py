@@ -18,6 +18,7 @@ from api.services.store.database import Database
 from api.services.workspaces import Workspaces
 from api.utils.errors import Invalid
 from api.utils.logreader import CUT_MARK, LIMITS, clean
+from api.utils.secrets import scrub
 
 SEARCH_SECONDS = 10.0  # a search that takes longer answers with what it found
 BATCH = 1000  # spans
@@ -175,7 +176,8 @@ class History:
         except FileNotFoundError:
             return []
         try:
-            return [line for span in spans for line in _split(descriptor, span)]
+            secrets = job.spec.secrets
+            return [line for span in spans for line in _split(descriptor, span, secrets)]
         finally:
             os.close(descriptor)
 
@@ -194,7 +196,7 @@ class History:
             return feed_store.oldest_kept(connection, job.seq)
 
 
-def _split(descriptor: int, span: logs.Span) -> Iterator[LogLine]:
+def _split(descriptor: int, span: logs.Span, secrets: frozenset[str]) -> Iterator[LogLine]:
     """A span of several lines holds only whole ones that end with a line feed."""
     raw = os.pread(descriptor, span.byte_end - span.byte_start, span.byte_start)
     start = span.byte_start
@@ -205,7 +207,7 @@ def _split(descriptor: int, span: logs.Span) -> Iterator[LogLine]:
             at=span.at,
             level=Level(span.level),
             type=LineType(span.type),
-            text=clean(part) + (CUT_MARK if len(part) == LIMITS.line else ""),
+            text=scrub(clean(part) + (CUT_MARK if len(part) == LIMITS.line else ""), secrets),
             epoch=span.epoch,
             step=span.step,
             start=start,

@@ -24,6 +24,7 @@ from api.services.store.metrics import SeriesWriter
 from api.services.telemetry import LINES, POINTS
 from api.utils.faults import fault
 from api.utils.logreader import Chunk, Cursor, Line, read
+from api.utils.secrets import scrub
 from api.utils.tensorboard import read_events
 
 SPAN_LINES = 512
@@ -52,6 +53,7 @@ class Ingestor:
         self._job = job
         self._attempt = attempt
         self._workspace = workspace
+        self._secrets = job.spec.secrets
         self._series = SeriesWriter(job.seq, attempt.number)
         self._tail: deque[str] = deque(maxlen=TAIL)
         self._looked_at_files = 0.0
@@ -202,7 +204,7 @@ class Ingestor:
         seq = self._job.seq
         if batch.live:
             data = {
-                "lines": [{"line_number": x.number, "message": x.text} for x in batch.live],
+                "lines": [{"line_number": x.number, "message": scrub(x.text, self._secrets)} for x in batch.live],
                 "cursor": batch.live[-1].end,
             }
             feed.publish(connection, seq, "log", data, now)

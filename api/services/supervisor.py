@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from api.models.job import Job, JobStatus
@@ -50,7 +50,8 @@ class Parts:
 
 
 class Supervisor:
-    """Owns the workers. `free_gpus` says which GPUs nobody uses, most wanted first (leases are not its business)."""
+    """Owns the workers. `free_gpus` says which GPUs nobody uses, most wanted first (leases are not its business);
+    `chores` are small things that want doing now and then, by a thread that may write."""
 
     def __init__(
         self,
@@ -59,11 +60,13 @@ class Supervisor:
         *,
         clock: Callable[[], float] = time.time,
         interval: float = 0.2,
+        chores: Sequence[Callable[[], None]] = (),
     ) -> None:
         self.parts = parts
         self.clock = clock
         self.interval = interval
         self._free_gpus = free_gpus
+        self._chores = tuple(chores)
         self._workers: dict[str, Worker] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -169,6 +172,8 @@ class Supervisor:
         while not self._stopping.is_set():
             try:
                 self.turn()
+                for chore in self._chores:
+                    chore()
             except Exception:  # the loop must outlive whatever one turn meets; /readyz tells when it no longer turns
                 log.exception("scheduling failed; will try again")
             else:

@@ -34,7 +34,7 @@ LATENCY = Histogram(
 def exposition(everything: Services) -> bytes:
     """The counters, the process's own figures, and gauges of this moment."""
     moment = CollectorRegistry()
-    moment.register(_Gauges(everything))  # type: ignore[arg-type]
+    moment.register(_Gauges(everything))
     return generate_latest(registry) + generate_latest(moment) + generate_latest(REGISTRY)
 
 
@@ -59,21 +59,21 @@ class _Gauges:
         return family
 
     def _gpus(self) -> Iterator[Metric]:
-        rows = {
-            "trainyard_gpu_memory_used_bytes": ("Memory in use", lambda g: _bytes(g.memory_used_mb)),
-            "trainyard_gpu_memory_total_bytes": ("Memory", lambda g: _bytes(g.memory_total_mb)),
-            "trainyard_gpu_utilization_percent": ("Utilisation", lambda g: g.utilization_percent),
-            "trainyard_gpu_temperature_celsius": ("Temperature", lambda g: g.temperature_c),
-        }
         gpus = self._services.gpus.monitor.snapshot().gpus
-        for name, (text, read) in rows.items():
+        for name, text, attribute, unit in GPU_GAUGES:
             family = GaugeMetricFamily(name, text, labels=["gpu", "uuid"])
             for gpu in gpus:
-                value = read(gpu)
+                value = getattr(gpu, attribute)
                 if value is not None:
-                    family.add_metric([str(gpu.index), gpu.uuid or ""], value)
+                    family.add_metric([str(gpu.index), gpu.uuid or ""], value * unit)
             yield family
 
 
-def _bytes(mb: int | None) -> int | None:
-    return None if mb is None else mb * 1024 * 1024
+MB = 1024 * 1024
+#: name, help, attribute of GpuState, what one of it is
+GPU_GAUGES = (
+    ("trainyard_gpu_memory_used_bytes", "Memory in use", "memory_used_mb", MB),
+    ("trainyard_gpu_memory_total_bytes", "Memory", "memory_total_mb", MB),
+    ("trainyard_gpu_utilization_percent", "Utilisation", "utilization_percent", 1),
+    ("trainyard_gpu_temperature_celsius", "Temperature", "temperature_c", 1),
+)

@@ -19,7 +19,7 @@ from api.services.ingest import Ingestor
 from api.services.store import jobs as store
 from api.utils.errors import TrainyardError
 from api.utils.faults import fault
-from api.utils.secrets import masked
+from api.utils.secrets import masked, scrub
 
 if TYPE_CHECKING:
     from api.services.supervisor import Parts
@@ -204,7 +204,8 @@ class Worker:
     def _end(self, reason: EndReason, seen: Observation, now: float) -> None:
         failure = None
         if reason.status is JobStatus.FAILED:
-            failure = self._explain(reason, seen)
+            told = self._explain(reason, seen)
+            failure = replace(told, line=scrub(told.line, self.job.spec.secrets) if told.line else None)
         self._finish(reason, failure, now, exit_code=seen.exit_code, ended_at=seen.ended_at)
 
     def _explain(self, reason: EndReason, seen: Observation) -> Failure:

@@ -24,7 +24,9 @@ NOBODY = 65534
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 
 
-def head(method: str = "GET", path: str = "/status", *, duplicated: tuple[str, ...] = (), **headers: str) -> RequestHead:
+def head(
+    method: str = "GET", path: str = "/status", *, duplicated: tuple[str, ...] = (), **headers: str
+) -> RequestHead:
     named = {"host": "127.0.0.1:8080"} | {name.replace("_", "-"): value for name, value in headers.items()}
     return replace(HEAD, method=method, path=path, headers=named, duplicated=frozenset(duplicated))
 

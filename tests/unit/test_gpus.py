@@ -229,9 +229,7 @@ class TestNvml:
         found = source.read().gpus[0]
         assert found == replace(whole, **dict.fromkeys(fields))  # type: ignore[arg-type]
 
-    def test_an_unknown_error_of_one_field_is_not_a_lost_gpu(
-        self, driver: Driver, source: NvmlSource
-    ) -> None:
+    def test_an_unknown_error_of_one_field_is_not_a_lost_gpu(self, driver: Driver, source: NvmlSource) -> None:
         driver.say["nvmlDeviceGetPowerUsage"] = error("UNKNOWN")
         assert [(gpu.power_w, gpu.lost) for gpu in source.read().gpus] == [(None, False)] * 2
 
@@ -246,9 +244,7 @@ class TestNvml:
         driver.say["nvmlDeviceGetMemoryInfo"] = memory
         assert source.read().gpus[0].memory_used_mb == 600
 
-    def test_names_in_bytes_and_processes_without_names_or_sizes(
-        self, driver: Driver, source: NvmlSource
-    ) -> None:
+    def test_names_in_bytes_and_processes_without_names_or_sizes(self, driver: Driver, source: NvmlSource) -> None:
         driver.say["nvmlDeviceGetName"] = b"Tesla \xff"
         driver.say["nvmlSystemGetProcessName"] = error("NOT_FOUND")
         driver.say["nvmlDeviceGetComputeRunningProcesses"] = [SimpleNamespace(pid=9, usedGpuMemory=None)]
@@ -258,9 +254,7 @@ class TestNvml:
         assert gpu.processes == (GpuProcess(9, None, None),)
 
     def test_a_process_in_both_lists_is_one(self, driver: Driver, source: NvmlSource) -> None:
-        driver.say["nvmlDeviceGetGraphicsRunningProcesses"] = [
-            SimpleNamespace(pid=4312, usedGpuMemory=1900 * MIB)
-        ]
+        driver.say["nvmlDeviceGetGraphicsRunningProcesses"] = [SimpleNamespace(pid=4312, usedGpuMemory=1900 * MIB)]
         assert source.read().gpus[0].processes == (GpuProcess(4312, "python", 1900),)
 
     def test_one_more_gpu(self, driver: Driver, source: NvmlSource) -> None:
