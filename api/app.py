@@ -24,6 +24,7 @@ from api.services.engines.base import Engine
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
 from api.services.executors.local import LocalExecutor
 from api.services.feed import Feed
+from api.services.gpus.base import GpuSource
 from api.services.gpus.desk import GpuDesk
 from api.services.gpus.monitor import GpuMonitor
 from api.services.gpus.nvml import NvmlSource
@@ -96,8 +97,8 @@ def build_engines(settings: Settings) -> dict[str, Engine]:
     return {engine.name: engine for engine in engines}
 
 
-def build_services(settings: Settings, environ: Mapping[str, str]) -> Services:
-    """Everything of one service, not yet started."""
+def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: GpuSource | None = None) -> Services:
+    """Everything of one service, not yet started. `gpu_source`: instead of the driver."""
     faults.arm(settings.fault or None)
     workspaces = Workspaces(settings.data_dir, settings.config_dir, settings.log_dir, settings.output_dir)
     workspaces.prepare()
@@ -109,7 +110,8 @@ def build_services(settings: Settings, environ: Mapping[str, str]) -> Services:
     engines = build_engines(settings)
     executor, feed = LocalExecutor(), Feed()
     machine = MachineMonitor(settings.data_dir)
-    monitor = GpuMonitor(NvmlSource(environ.get("CUDA_VISIBLE_DEVICES")), also=(machine.turn,))
+    source = gpu_source or NvmlSource(environ.get("CUDA_VISIBLE_DEVICES"))
+    monitor = GpuMonitor(source, also=(machine.turn,))
     limits = Limits(settings.workers, settings.stop_grace, settings.stall_seconds)
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ))
     accounts = AccountService(db)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 from api.models.job import Phase
 
@@ -30,8 +31,7 @@ class Axis(StrEnum):
     EPOCH = "epoch"
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """One measured value. `step` None: the trainer gave none, the store counts for it. `value` None: NaN."""
 
     name: str
@@ -42,8 +42,7 @@ class Metric:
     at: float | None = None  # Unix seconds, where the source says (TensorBoard); else when it was read
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
+class Advance(NamedTuple):
     """What a line says about progress. None: it says nothing about that. Epochs count from 1."""
 
     phase: Phase | None = None
@@ -92,8 +91,7 @@ class Warn:
 Event = Metric | Advance | Saved | Done | Fault | Warn
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """One log line, understood."""
 
     level: Level = Level.INFO

@@ -211,7 +211,7 @@ def _split(descriptor: int, span: logs.Span, secrets: frozenset[str]) -> Iterato
             epoch=span.epoch,
             step=span.step,
             start=start,
-            end=start + len(part),
+            end=start + len(part.removesuffix(b"\r")),
         )
         start += len(part) + 1
 

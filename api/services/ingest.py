@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from api.models.events import PLAIN, Advance, Axis, Done, Event, Fault, Metric, Parsed, Saved, Warn
@@ -23,7 +23,7 @@ from api.services.store.database import Database
 from api.services.store.metrics import SeriesWriter
 from api.services.telemetry import LINES, POINTS
 from api.utils.faults import fault
-from api.utils.logreader import Chunk, Cursor, Line, read
+from api.utils.logreader import Chunk, Cursor, Line, read, split_span
 from api.utils.secrets import scrub
 from api.utils.tensorboard import read_events
 
@@ -55,10 +55,8 @@ class Ingestor:
         self._workspace = workspace
         self._secrets = job.spec.secrets
         self._series = SeriesWriter(job.seq, attempt.number)
-        self._tail: deque[str] = deque(maxlen=TAIL)
         self._looked_at_files = 0.0
         self.last_output: float | None = None
-        self.fatal_since: float | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -68,11 +66,13 @@ class Ingestor:
             job = store.get(connection, self._job.id)
             position = store.extras(connection, job.seq).log_position
             self._offsets = logs.file_offsets(connection, job.seq)
+            spans = logs.newest(connection, job.seq, logs.SpanFilter(), TAIL)
         self._cursor = Cursor(**position)
+        self._tail = deque(self._lines_of(spans), TAIL)
         self._warnings = list(job.warnings)
         self.progress = Progress.from_dict(job.progress)
         if self.progress.phase is Phase.QUEUED:
-            self.progress = replace(self.progress, phase=Phase.STARTING)
+            self.progress = self.progress.evolve(phase=Phase.STARTING)
             for event in self._engine.totals(job, self._workspace):
                 if isinstance(event, Advance):
                     self.progress = self.progress.advance(event)
@@ -101,6 +101,19 @@ class Ingestor:
         return News(True, behind)
 
     # ---- reading
+
+    def _lines_of(self, spans: Iterable[logs.Span]) -> list[str]:
+        """The texts of this attempt's last complete lines, from the file."""
+        mine = [s for s in spans if s.attempt == self._attempt.number and s.last_line <= self._cursor.line]
+        try:
+            descriptor = os.open(self._workspace.log, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return []
+        try:
+            raw = [os.pread(descriptor, span.byte_end - span.byte_start, span.byte_start) for span in mine]
+        finally:
+            os.close(descriptor)
+        return [text for data in raw for text in split_span(data)[-TAIL:]]
 
     def _read_log(self, final: bool) -> Chunk | None:
         try:
@@ -158,6 +171,9 @@ class Ingestor:
                 scalars, after, corrupt = read_events(path, before)
             except FileNotFoundError:
                 continue
+            except OSError as problem:
+                batch.warn(f"the event file {path.name} cannot be read: {problem.strerror}")
+                continue
             for scalar in scalars:
                 for event in self._engine.from_tensorboard(scalar.tag, scalar.step, scalar.value, scalar.wall_time):
                     batch.add(event, scalar.wall_time)
@@ -171,7 +187,7 @@ class Ingestor:
     # ---- writing
 
     def _commit(self, batch: _Batch, chunk: Chunk | None, now: float) -> None:
-        progress = replace(batch.progress, updated_at=now)
+        progress = batch.progress.evolve(updated_at=now)
         with self._db.write(durable=False) as connection:
             fresh = self._series.write(connection, batch.metrics, now)
             for metric in fresh:
@@ -190,15 +206,8 @@ class Ingestor:
         self._offsets.update(batch.offsets)
         self._warnings = list(batch.warnings)
         self.progress = progress
-        self._note_fatal(batch, now)
         LINES.inc(batch.lines)
         POINTS.inc(len(fresh))
-
-    def _note_fatal(self, batch: _Batch, now: float) -> None:
-        if batch.recovered:
-            self.fatal_since = None
-        if batch.fatal:
-            self.fatal_since = now
 
     def _publish(self, connection: Any, batch: _Batch, fresh: list[Metric], progress: Progress, now: float) -> None:
         seq = self._job.seq
@@ -247,8 +256,6 @@ class _Batch:
         self.offsets: dict[str, int] = {}
         self.live: list[Line] = []
         self.lines = 0
-        self.fatal = False
-        self.recovered = False  # a step after a traceback: it was caught
 
     def has_news(self, progress: Progress) -> bool:
         return bool(
@@ -261,28 +268,28 @@ class _Batch:
         elif isinstance(event, Advance):
             self._advance(event, now)
         elif isinstance(event, Fault):
-            self.progress = replace(self.progress, faults=(*self.progress.faults, event.line)[-5:])
-            self.fatal = self.fatal or event.fatal
+            since = now if event.fatal else self.progress.fatal_since
+            self.progress = self.progress.evolve(faults=(*self.progress.faults, event.line)[-5:], fatal_since=since)
         elif isinstance(event, Warn):
             self.warn(event.text)
         elif isinstance(event, Saved):
-            self.progress = replace(self.progress, phase=Phase.SAVING, saving_since=now)
+            self.progress = self.progress.evolve(phase=Phase.SAVING, saving_since=now)
         elif isinstance(event, Done):
-            self.progress = replace(self.progress, finished=True)
+            self.progress = self.progress.evolve(finished=True)
 
     def _placed(self, metric: Metric) -> Metric:
         if metric.axis is Axis.EPOCH or metric.epoch is not None:
             return metric
-        return replace(metric, epoch=self.progress.current_epoch() or 1)
+        return metric._replace(epoch=self.progress.current_epoch() or 1)
 
     def _advance(self, event: Advance, now: float) -> None:
         before = self.progress
         after = before.advance(event)
         if before.saving_since is not None and event.phase not in (None, Phase.SAVING):
             seconds = max(0.0, now - before.saving_since)
-            after = replace(after, saving_since=None, last_save_seconds=round(seconds, 3))
-        if after.step != before.step:
-            self.fatal, self.recovered = False, True
+            after = after.evolve(saving_since=None, last_save_seconds=round(seconds, 3))
+        if after.step != before.step:  # a step after a traceback: it was caught
+            after = after.evolve(fatal_since=None)
         self.progress = after
 
     def warn(self, text: str) -> None:

@@ -266,11 +266,11 @@ class JobService:
                 store.remove(connection, job)
         finally:
             fault("delete.after_row")
-            self.finish_removals()
+            self.finish_removals(job_id)
         self._feed.notify()
 
-    def finish_removals(self) -> None:
-        """Also called at start: a crash may have come between a row and its files."""
+    def finish_removals(self, only: str | None = None) -> None:
+        """Of all jobs at start: a crash may have come between a row and its files."""
 
         def exists(job_id: str) -> bool:
             with self._db.read() as connection:
@@ -280,4 +280,4 @@ class JobService:
                     return False
             return True
 
-        self._workspaces.finish_removals(exists)
+        self._workspaces.finish_removals(exists, only)

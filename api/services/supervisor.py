@@ -23,6 +23,7 @@ from api.services.workspaces import Workspaces
 from api.utils.errors import TrainyardError
 
 log = logging.getLogger(__name__)
+RETRY_SECONDS = 1.0  # after a turn that failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Supervisor:
         self._free_gpus = free_gpus
         self._chores = tuple(chores)
         self._workers: dict[str, Worker] = {}
+        self._unfollowed: set[str] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -131,7 +133,7 @@ class Supervisor:
             store.rebuild_leases(connection, running)
         for job in running:
             worker = self._worker(job)
-            if not self._turn(worker):
+            if worker is not None and not self._turn(worker):
                 with self._lock:
                     self._workers[job.id] = worker
         if running:
@@ -140,18 +142,26 @@ class Supervisor:
     # ---- scheduling
 
     def turn(self) -> int:
-        """Starts what can start now; returns how many."""
+        """Starts what can start now; returns how many. A running job that nobody follows is followed first."""
+        with self.parts.db.read() as connection:
+            running = store.with_status(connection, JobStatus.RUNNING)
+        followed = {worker.job.id for worker in self.workers()}
+        for job in running:
+            if job.id not in followed:
+                self._take(job)
         started = 0
-        while not self._stopping.is_set():
-            job = self._claim()
-            if job is None:
-                return started
-            worker = self._worker(job)
-            with self._lock:
-                self._workers[job.id] = worker
-            self._follow(worker)
+        while not self._stopping.is_set() and (claimed := self._claim()) is not None:
+            self._take(claimed)
             started += 1
         return started
+
+    def _take(self, job: Job) -> None:
+        worker = self._worker(job)
+        if worker is None:
+            return
+        with self._lock:
+            self._workers[job.id] = worker
+        self._follow(worker)
 
     def _claim(self) -> Job | None:
         with self.parts.db.read() as connection:
@@ -183,8 +193,17 @@ class Supervisor:
 
     # ---- following
 
-    def _worker(self, job: Job) -> Worker:
-        return Worker(self.parts, job, clock=self.clock, ports=self._ports_in_use)
+    def _worker(self, job: Job) -> Worker | None:
+        """None when it cannot be made now (its engine is gone, the database does not answer): tried again each turn."""
+        try:
+            worker = Worker(self.parts, job, clock=self.clock, ports=self._ports_in_use)
+        except Exception as problem:  # one job that cannot be followed must not keep the others from it
+            if job.id not in self._unfollowed:
+                log.exception("job %s cannot be followed (%r); will try again", job.id, problem)
+            self._unfollowed.add(job.id)
+            return None
+        self._unfollowed.discard(job.id)
+        return worker
 
     def _ports_in_use(self) -> set[int]:
         return {port for worker in self.workers() for port in worker.ports}
@@ -199,21 +218,26 @@ class Supervisor:
         while not self._stopping.is_set():
             if self._turn(worker):
                 break
-            worker.wait(0.0 if worker.behind else self.interval)
+            worker.wait(RETRY_SECONDS if worker.broken else 0.0 if worker.behind else self.interval)
         else:
             return
-        with self._lock:
-            self._workers.pop(worker.job.id, None)
         self.wake()
 
     def _turn(self, worker: Worker) -> bool:
         """One turn, whatever it meets. True when the job has ended."""
         try:
-            return worker.turn(self.clock())
+            if worker.turn(self.clock()):
+                self._drop(worker)
+                return True
+            return False
         except TrainyardError as problem:
             log.warning("job %s: %s; will try again", worker.job.id, problem)
         except Exception:  # a worker must outlive a full disk or a bug; the job stays where it is until a turn works
             log.exception("job %s: a turn failed; will try again", worker.job.id)
-        worker.reset()
-        worker.wait(1.0)
+        worker.broken = True
         return False
+
+    def _drop(self, worker: Worker) -> None:
+        with self._lock:
+            if self._workers.get(worker.job.id) is worker:  # it may be that of a resume which came at once
+                del self._workers[worker.job.id]

@@ -17,7 +17,7 @@ from api.services.engines.base import Ending, Launch
 from api.services.executors.base import LaunchError, Observation, RunState, Usage
 from api.services.ingest import Ingestor
 from api.services.store import jobs as store
-from api.utils.errors import TrainyardError
+from api.utils.errors import TrainyardError, Unavailable
 from api.utils.faults import fault
 from api.utils.secrets import masked, scrub
 
@@ -39,6 +39,7 @@ class Worker:
         self.parts = parts
         self.ports: tuple[int, ...] = ()
         self.behind = False
+        self.broken = False  # the last turn failed: the next one reads again what was not committed
         self._ports_in_use = ports
         self._clock = clock
         self._engine = parts.engines[job.engine]
@@ -67,16 +68,15 @@ class Worker:
         self._wake.wait(seconds)
         self._wake.clear()
 
-    def reset(self) -> None:
-        """After a turn that failed: what was not committed is read again."""
-        self.ingest.reset()
-
     def turn(self, now: float) -> bool:
         """Looks once, writes what is new, does what is due. True when the job has ended."""
         with self.parts.db.read() as connection:
             self.job = store.get(connection, self.job.id)
-        if self.job.status is not JobStatus.RUNNING:
+        if self.job.status is not JobStatus.RUNNING or self.job.attempt != self.attempt.number:
             return True
+        if self.broken:
+            self.ingest.reset()
+            self.broken = False
         seen = self.parts.executor.poll(self.handle)
         if seen.state is RunState.ABSENT:
             return self._begin(now)
@@ -87,10 +87,9 @@ class Worker:
         self.behind = news.behind
         if news.written:
             self.parts.feed.notify()
-        if news.behind:
-            return False
-        if alive:
+        if alive:  # also while behind: a flood of output must not keep a stop from being acted on
             self._attend(seen, now)
+        if alive or news.behind:
             return False
         self._end(self._verdict(seen), seen, now)
         return True
@@ -103,6 +102,8 @@ class Worker:
             return True
         try:
             self._launch()
+        except Unavailable:  # the database cannot be written now, which is not the job's fault: tried again
+            raise
         except (TrainyardError, LaunchError, OSError) as problem:
             failure = Failure("bad_config" if isinstance(problem, TrainyardError) else "unknown", str(problem))
             self._finish(EndReason.LAUNCH_FAILED, failure, now, exit_code=None)
@@ -147,7 +148,7 @@ class Worker:
         started = seen.started_at or self.job.started_at or now
         if limit is not None and now - started > limit:
             self._kill(now, "timed_out")
-        elif self._watch.hung(self.ingest.fatal_since, self.ingest.last_output, self._last_usage, now):
+        elif self._watch.hung(self.ingest.progress.fatal_since, self.ingest.last_output, self._last_usage, now):
             self._kill(now, "stalled")
 
     def _sample(self, now: float) -> None:
@@ -191,12 +192,12 @@ class Worker:
         stop = self.job.stop_requested_at
         if stop is not None and (seen.ended_at is None or seen.ended_at >= stop):
             return EndReason.STOPPED_BY_USER
+        if self.ingest.progress.ending is not None:
+            return EndReason.TIMED_OUT
         if seen.state is RunState.VANISHED:
             return EndReason.LOST
         if seen.error is not None:
             return EndReason.LAUNCH_FAILED
-        if self.ingest.progress.ending is not None:
-            return EndReason.TIMED_OUT
         if seen.oom_killed:
             return EndReason.OUT_OF_MEMORY
         return EndReason.DONE if seen.exit_code == 0 and self.ingest.progress.finished else EndReason.EXIT_CODE
@@ -240,8 +241,9 @@ class Worker:
     ) -> None:
         fault("worker.before_finish")
         with self.parts.db.write() as connection:
+            latest = store.get(connection, self.job.id)  # with the progress that this very turn has committed
             self.job = store.finish(
-                connection, self.job, reason, now, exit_code=exit_code, failure=failure, ended_at=ended_at
+                connection, latest, reason, now, exit_code=exit_code, failure=failure, ended_at=ended_at
             )
         fault("worker.after_finish")
         self.parts.feed.notify()
@@ -280,8 +282,9 @@ class HangWatch:
             return False
         start = max(fatal_since, last_output or fatal_since)
         if self._since is None or self._since < start:
-            self._since, self._cpu = start, usage.cpu_seconds
-        if usage.cpu_seconds - self._cpu > HUNG_CPU_SHARE * (now - self._since) + 0.5:
+            self._since, self._cpu = now, usage.cpu_seconds  # from now on: what it used before was not seen
+        used = usage.cpu_seconds - self._cpu
+        if used < 0 or used > HUNG_CPU_SHARE * (now - self._since) + 0.5:  # below 0: a process of the tree has ended
             self._since, self._cpu = now, usage.cpu_seconds
         return now - self._since >= self.seconds
 

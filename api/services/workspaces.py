@@ -73,10 +73,14 @@ class Workspaces:
     def _configs(self, job_id: str) -> list[Path]:
         return [p for p in self.config_dir.glob(f"{job_id}*.toml") if p.name[len(job_id)] in "._"]
 
-    def finish_removals(self, exists: Callable[[str], bool]) -> None:
-        """Removes what was noted, for jobs whose row is gone; drops the notes of those whose row is not."""
-        for note in self.trash.glob("*.json"):
-            if not exists(note.stem):
+    def finish_removals(self, exists: Callable[[str], bool], only: str | None = None) -> None:
+        """Removes what was noted, for jobs whose row is gone; drops the notes of those whose row is not.
+
+        `only`: of this job, since between the note and the row of another one somebody may be at work.
+        """
+        notes = self.trash.glob("*.json") if only is None else [self.trash / f"{only}.json"]
+        for note in notes:
+            if note.exists() and not exists(note.stem):
                 for path in json.loads(note.read_text("utf-8")):
                     _remove(Path(path))
             note.unlink(missing_ok=True)

@@ -194,6 +194,16 @@ def read_all(sock: socket.socket) -> bytes:
     return got
 
 
+def hear(sock: socket.socket, awaited: bytes) -> bytes:
+    """What arrives until it has all that is awaited."""
+    got = b""
+    while awaited not in got:
+        data = sock.recv(65536)
+        assert data, got
+        got += data
+    return got
+
+
 def talk(running: Running, data: bytes) -> tuple[int, dict[str, Any], bytes]:
     """Sends, reads to the end: status, JSON body and the whole answer."""
     with running.connect() as sock:
@@ -288,10 +298,10 @@ def test_headers_that_never_end_are_cut(tmp_path: Path) -> None:
 def test_a_second_request_has_its_own_time(tmp_path: Path) -> None:
     with serving_site(tmp_path, header_timeout=1.0, idle_timeout=1.5) as running, running.connect() as sock:
         sock.sendall(request("/status"))
-        assert b"200 OK" in sock.recv(1000)
+        hear(sock, b"}")
         assert not select.select([sock], [], [], 1.2)[0]  # idle, which is not dawdling
         sock.sendall(request("/status"))
-        assert b"200 OK" in sock.recv(1000)
+        hear(sock, b"}")
         sock.sendall(b"GET / HTTP/1.1\r\n")
         assert drip(sock, b"X-A: b\r\n") < 3.0
 
@@ -353,7 +363,7 @@ def test_an_unauthenticated_upload_writes_nothing(tmp_path: Path) -> None:
                 spools.append(spooled(running))
             sock.sendall(b"x" * 100_000)
             got = read_all(sock)
-        assert got.startswith(b"HTTP/1.1 401") and b"WWW-Authenticate: Token" in got
+        assert got.startswith(b"HTTP/1.1 401") and b"www-authenticate: token" in got.lower()
         assert got.lower().count(b"connection: close") == 1
         assert set(spools) == {0}
         assert running.site.served == []
@@ -366,9 +376,9 @@ def test_a_refused_client_is_not_asked_to_continue(tmp_path: Path) -> None:
         assert status == 401 and b"100 Continue" not in got
         with running.connect() as sock:
             sock.sendall(request("/x", *lines, method="POST"))
-            assert b"100 Continue" in sock.recv(1000)
+            hear(sock, b"100 Continue\r\n\r\n")
             sock.sendall(b"x" * 1000)
-            assert b'"length": 1000' in sock.recv(1000)
+            hear(sock, b'"length": 1000')
 
 
 def test_a_refused_body_is_never_a_request(tmp_path: Path) -> None:
@@ -488,11 +498,7 @@ def test_waitress_own_errors_are_shaped(tmp_path: Path, caplog: pytest.LogCaptur
 def open_stream(running: Running) -> Iterator[socket.socket]:
     with running.connect() as sock:
         sock.sendall(request("/stream"))
-        got = b""
-        while b"hello" not in got:
-            data = sock.recv(1000)
-            assert data, got
-            got += data
+        hear(sock, b"hello")
         yield sock
 
 
@@ -516,7 +522,7 @@ def test_downloads_that_nobody_reads_starve_nobody(tmp_path: Path, lines: tuple[
         for _ in range(8):
             sock = stack.enter_context(running.connect())
             sock.sendall(request("/file", *lines))
-            assert sock.recv(20).startswith(b"HTTP/1.1 20")
+            assert sock.recv(10).startswith(b"HTTP/1.1 2")
         assert running.status() < 1.0
 
 

@@ -12,12 +12,13 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
@@ -71,23 +72,43 @@ class Database:
     def prepare(self) -> None:
         """Creates or migrates the schema. Raises DamagedDatabase rather than start anew over a broken file."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = not self.path.exists()
+        if self.path.exists():
+            self._check_owner()
+        else:
+            self._create()
         try:
-            self._check(fresh)
+            self._check()
             with self._writer.connect() as connection:
                 command.upgrade(alembic_config(connection), "head")
         except DatabaseError as problem:
             raise DamagedDatabase(f"the database {self.path} cannot be used: {problem.orig}") from problem
+        except CommandError as problem:
+            raise DamagedDatabase(f"the database {self.path} was made by another version: {problem}") from problem
         self.path.chmod(0o600)
 
-    def _check(self, fresh: bool) -> None:
+    def _check_owner(self) -> None:
+        """From the header alone: SQLite itself would turn a stranger's file into WAL mode, and empty a cut one."""
+        with open(self.path, "rb") as file:
+            header = file.read(100)
+        if header[:16] != b"SQLite format 3\0":
+            raise DamagedDatabase(f"the database {self.path} is not an SQLite file; restore it from a backup")
+        if header[68:72] != APPLICATION_ID.to_bytes(4, "big"):
+            raise DamagedDatabase(f"the database {self.path} is not Trainyard's")
+
+    def _create(self) -> None:
+        """An empty database that is marked as ours from the moment that it has its name."""
+        journal = self.path.with_name(self.path.name + "-wal")
+        if journal.exists() and journal.stat().st_size:
+            raise DamagedDatabase(f"the database {self.path} is gone, but its journal {journal.name} is still there")
+        draft = self.path.with_name(self.path.name + ".new")
+        draft.unlink(missing_ok=True)
+        with closing(sqlite3.connect(draft)) as raw:
+            raw.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        draft.replace(self.path)
+
+    def _check(self) -> None:
         with self._writer.connect() as connection:
             raw = driver(connection)
-            if fresh:
-                raw.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                return
-            if raw.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-                raise DamagedDatabase(f"the database {self.path} is not Trainyard's")
             small = self.path.stat().st_size < 200 * 1024 * 1024
             verdict = raw.execute("PRAGMA integrity_check(1)" if small else "PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":

@@ -290,7 +290,6 @@ def requeue(
     """The same job with one more attempt, in the queue again. The caller has checked that it has ended."""
     number = job.attempt + 1
     series = number if new_series else job.series
-    _add_attempt(connection, job.seq, number, series, output_dir, resume_from)
     changed = connection.execute(
         update(jobs)
         .where(jobs.c.seq == job.seq, jobs.c.status == job.status, jobs.c.attempt == job.attempt)
@@ -313,6 +312,7 @@ def requeue(
     )
     if changed.rowcount != 1:
         raise Conflict(f"job {job.id} changed meanwhile; look again")
+    _add_attempt(connection, job.seq, number, series, output_dir, resume_from)
     fresh = get(connection, job.id)
     publish_status(connection, fresh, now)
     return fresh
@@ -493,6 +493,7 @@ def remove(connection: Connection, job: Job) -> None:
     """The row and, by the foreign keys, all that hangs on it."""
     gone = connection.execute(delete(jobs).where(jobs.c.seq == job.seq, jobs.c.status != JobStatus.RUNNING))
     if gone.rowcount != 1:
+        get(connection, job.id)  # NotFound: somebody else has just removed it
         raise Conflict(f"job {job.id} runs; stop it first")
 
 

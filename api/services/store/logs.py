@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -14,8 +14,7 @@ from api.models.events import Level, LineType
 from api.services.store.schema import file_positions, log_spans
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """`line_count` lines from `first_line` on (from 1), in bytes [byte_start, byte_end) of the log file."""
 
     first_line: int

@@ -27,6 +27,7 @@ from api.utils.downsample import lttb
 
 FACTOR = 8  # points a bucket of the first level; each further level has as many of those before
 LEVELS = 7
+EXTREMES_FROM = 50  # a line thinned to so many points or more has the lowest and the highest value for certain
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,10 @@ class Segment:
     first_x: int
     last_x: int
     hidden: tuple[tuple[int, int], ...]
+
+    @property
+    def overlapped(self) -> bool:
+        return any(low <= self.last_x and high >= self.first_x for low, high in self.hidden)
 
     def shows(self, x: int) -> bool:
         return not any(low <= x <= high for low, high in self.hidden)
@@ -298,8 +303,15 @@ def thinned(connection: Connection, parts: Sequence[Segment], limit: int, since:
     for part in parts:
         candidates.update(_candidates(connection, part, limit, total, since))
     ordered = sorted(candidates.items())
-    kept = [ordered[index][0] for index in lttb(ordered, limit)]
-    return Line(total, True, at(connection, parts, kept))
+    extremes = _ends(ordered) if limit >= EXTREMES_FROM else set()
+    kept = {ordered[index][0] for index in lttb(ordered, limit - len(extremes))} | extremes
+    return Line(total, True, at(connection, parts, sorted(kept)))
+
+
+def _ends(points: Sequence[tuple[int, float | None]]) -> set[int]:
+    """Where the lowest and the highest value are, which LTTB alone may leave out."""
+    numbers = [(value, x) for x, value in points if value is not None]
+    return {min(numbers)[1], max(numbers)[1]} if numbers else set()
 
 
 def _points(part: Segment, since: int | None) -> Select[Any]:
@@ -314,8 +326,7 @@ def _points(part: Segment, since: int | None) -> Select[Any]:
 def _total(connection: Connection, parts: Sequence[Segment], since: int | None) -> int:
     total = 0
     for part in parts:
-        overlapped = any(low <= part.last_x and high >= part.first_x for low, high in part.hidden)
-        if not overlapped and (since is None or since <= part.first_x):
+        if not part.overlapped and (since is None or since <= part.first_x):
             total += part.points
         else:
             query = _points(part, since).with_only_columns(func.count())
@@ -337,17 +348,26 @@ def _candidates(
         return {row.x: row.value for row in rows}
     found: dict[int, float | None] = {}
     query = select(metric_rollups).where(metric_rollups.c.series_id == part.series_id, metric_rollups.c.level == level)
+    if since is not None and since > part.first_x:
+        before = select(func.count()).where(metric_points.c.series_id == part.series_id, metric_points.c.x < since)
+        query = query.where(metric_rollups.c.bucket >= connection.execute(before).scalar_one() // FACTOR**level)
     for row in connection.execute(query):
         for x, value in ((row.min_x, row.min_value), (row.max_x, row.max_value), (row.null_x, None)):
             if x is not None and (since is None or x >= since) and part.shows(x):
                 found[x] = value
-    ends = select(metric_points.c.x, metric_points.c.value).where(
-        metric_points.c.series_id == part.series_id, metric_points.c.x.in_((part.first_x, part.last_x))
-    )
-    for row in connection.execute(ends):
-        if (since is None or row.x >= since) and part.shows(row.x):
-            found[row.x] = row.value
+    shown = _points(part, since)
+    order = [metric_points.c.x, metric_points.c.x.desc()]
+    if part.overlapped or (since is not None and since > part.first_x):  # a run's extreme may be one that is not shown
+        shown_values = shown.where(metric_points.c.value.is_not(None))
+        order_values = [metric_points.c.value, metric_points.c.value.desc()]
+        found.update(_first(connection, shown_values, order_values))
+    found.update(_first(connection, shown, order))
     return found
+
+
+def _first(connection: Connection, query: Select[Any], orders: Sequence[Any]) -> dict[int, float | None]:
+    rows = [connection.execute(query.order_by(order).limit(1)).first() for order in orders]
+    return {row.x: row.value for row in rows if row is not None}
 
 
 def at(connection: Connection, parts: Sequence[Segment], xs: Sequence[int]) -> list[Point]:
@@ -365,26 +385,23 @@ def at(connection: Connection, parts: Sequence[Segment], xs: Sequence[int]) -> l
 
 def epoch_means(connection: Connection, parts: Sequence[Segment]) -> list[Point]:
     """The mean of each epoch's step values, for a trainer that reports none of its own."""
-    sums: dict[int, list[tuple[Segment, float, int, float]]] = {}
+    sums: dict[int, tuple[float, int, float]] = {}
     for part in parts:
-        rows = connection.execute(select(metric_epochs).where(metric_epochs.c.series_id == part.series_id))
-        for row in rows:
-            sums.setdefault(row.epoch, []).append((part, row.total, row.points, row.at))
-    points = []
-    for epoch, entries in sorted(sums.items()):
-        if len(entries) > 1:  # an epoch that a stop cut in two: add up what is shown of each attempt
-            entries = [_shown_sum(connection, part, epoch, at) for part, _, _, at in entries]
-        number = sum(entry[2] for entry in entries)
-        if number:
-            points.append(Point(epoch, sum(entry[1] for entry in entries) / number, epoch, entries[-1][3]))
-    return points
+        for epoch, total, number, when in connection.execute(_epoch_sums(part)):
+            before = sums.get(epoch, (0.0, 0, 0.0))
+            sums[epoch] = (before[0] + total, before[1] + number, when)
+    return [Point(epoch, total / number, epoch, when) for epoch, (total, number, when) in sorted(sums.items())]
 
 
-def _shown_sum(connection: Connection, part: Segment, epoch: int, at: float) -> tuple[Segment, float, int, float]:
-    query = _points(part, None).where(metric_points.c.epoch == epoch)
-    columns = (func.coalesce(func.sum(metric_points.c.value), 0.0), func.count(metric_points.c.value))
-    total, number = connection.execute(query.with_only_columns(*columns)).one()
-    return part, float(total), int(number), at
+def _epoch_sums(part: Segment) -> Select[Any]:
+    """Epoch, sum, number of values, time; from the points where a newer attempt hides some of them."""
+    if not part.overlapped:
+        kept = metric_epochs.c
+        return select(kept.epoch, kept.total, kept.points, kept.at).where(kept.series_id == part.series_id)
+    points = metric_points.c
+    columns = (points.epoch, func.sum(points.value), func.count(points.value), func.max(points.at))
+    shown = _points(part, None).where(points.epoch.is_not(None), points.value.is_not(None))
+    return shown.with_only_columns(*columns).group_by(points.epoch)
 
 
 def last_value(connection: Connection, job: Job, name: str, axis: Axis = Axis.STEP) -> float | None:
