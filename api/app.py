@@ -16,7 +16,7 @@ from flask_smorest import Api
 
 from api.models.dialect import DIALECTS
 from api.routes import auth, documentation, observe, system, training
-from api.routes.http import StrictJson, TaskId, install_errors
+from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
 from api.services.accounts import AccountService
 from api.services.container import Services
@@ -157,7 +157,7 @@ def build_app(services: Services) -> Flask:
     """The WSGI application over some services."""
     app = Flask("trainyard", static_folder=None)
     app.json = StrictJson(app)
-    app.url_map.converters["task"] = TaskId
+    app.url_map.converters.update(task=TaskId, gpu=GpuId)
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     app.config.update(

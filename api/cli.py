@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="run.py",
         description="Trainyard runs, watches and keeps every training on a GPU box or in a small lab.",
-        epilog="Without a command it serves. Each setting is a flag, an environment variable, or a line of "
+        epilog="Without a command it serves; `run.py serve --help` lists the settings. Each is a flag, an environment variable, or a line of "
         "trainyard.toml in the data directory; a flag wins over the environment, that over the file.",
         allow_abbrev=False,
     )

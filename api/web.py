@@ -25,6 +25,12 @@ def refusal(head: RequestHead | None, status: int, message: str) -> Refusal:
     return Refusal(status, headers, json.dumps(body, ensure_ascii=False).encode() + b"\n", "application/json")
 
 
+def is_preflight(head: RequestHead, origins: frozenset[str]) -> bool:
+    """Whether a browser asks, for a page of a configured origin, what that page may do. It never sends credentials."""
+    asks = head.method == "OPTIONS" and "access-control-request-method" in head.headers
+    return asks and head.headers.get("origin") in origins
+
+
 def build_gate(services: Services) -> Gate:
     """Host, credentials, site and length, judged when the headers are in."""
     settings = services.settings
@@ -36,12 +42,13 @@ def build_gate(services: Services) -> Gate:
         is_operator=lambda head: local_operator(head, uid),
         refusal=refusal,
     )
+    origins = frozenset(settings.cors_origins)
     return Gate(
         hosts=HostPolicy.of((settings.host,), settings.trusted_hosts),
-        authenticate=doorkeeper,
+        authenticate=lambda head: None if is_preflight(head, origins) else doorkeeper(head),
         body_limit=lambda head: min(settings.max_upload_bytes, LOGIN_BODY if head.path in FREE else JSON_BODY),
         refusal=refusal,
-        cors_origins=frozenset(settings.cors_origins),
+        cors_origins=origins,
     )
 
 

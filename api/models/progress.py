@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from api.models.events import Advance, Axis, Metric
 from api.models.job import JobStatus, Phase
+
+#: metrics other than the loss whose last value a summary shows, and its name there
+SUMMARY = {"lr": "learning_rate", "grad_norm": "grad_norm"}
 
 
 @dataclass(frozen=True)
@@ -62,25 +65,14 @@ class Progress:
     def advance(self, event: Advance) -> Self:
         """With what one line said. A step or an epoch lower than the known one changes nothing."""
         before = self if event.epoch is None else self._enter_epoch(event.epoch)
-        changes: dict[str, Any] = {}
-        for name in (
-            "total_epochs",
-            "total_steps",
-            "batch",
-            "total_batches",
-            "samples_per_second",
-            "time_per_step",
-        ):
-            value = getattr(event, name)
-            if value is not None:
-                changes[name] = value
+        changes = {name: value for name, value in zip(Advance._fields, event, strict=True) if value is not None}
+        changes.pop("epoch", None)
         if event.total_steps is not None:
             changes["total_steps_estimated"] = False
-        if event.phase is not None:
-            changes["phase"] = event.phase
-        if event.step is not None and event.step > (before.step or 0):
-            changes["step"] = event.step
-            if before.base_step is None:
+        if event.step is not None:
+            if event.step <= (before.step or 0):
+                del changes["step"]
+            elif before.base_step is None:
                 changes["base_step"] = event.step - 1
         return (before.evolve(**changes) if changes else before)._estimate()
 
@@ -111,20 +103,25 @@ class Progress:
                 return self.evolve(total_steps=total, total_steps_estimated=True)
         return self
 
-    def measure(self, metric: Metric) -> Self:
-        """With one measured value; what the summary does not show changes nothing."""
-        value = metric.value
-        if metric.name == "loss" and metric.axis is Axis.EPOCH:
-            changes: dict[str, Any] = {"epoch_loss": value}
-            if value is not None and (self.best_epoch_loss is None or value < self.best_epoch_loss):
-                changes |= {"best_epoch_loss": value, "best_epoch": metric.epoch}
-            return self.evolve(**changes)
-        if metric.name == "loss":
-            best = self.best_loss if value is None else min(value, value if self.best_loss is None else self.best_loss)
-            return self.evolve(loss=value, best_loss=best)
-        if metric.name == "lr":
-            return self.evolve(learning_rate=value)
-        return self.evolve(grad_norm=value) if metric.name == "grad_norm" else self
+    def measure(self, metrics: Iterable[Metric]) -> Self:
+        """With measured values, in their order; what the summary does not show changes nothing."""
+        after: dict[str, Any] = {}
+        best, best_epoch = self.best_loss, self.best_epoch_loss
+        for metric in metrics:
+            name, value = metric.name, metric.value
+            if name != "loss":
+                if name in SUMMARY:
+                    after[SUMMARY[name]] = value
+            elif metric.axis is Axis.STEP:
+                after["loss"] = value
+                if value is not None and (best is None or value < best):
+                    after["best_loss"] = best = value
+            else:
+                after["epoch_loss"] = value
+                if value is not None and (best_epoch is None or value < best_epoch):
+                    best_epoch = value
+                    after |= {"best_epoch_loss": value, "best_epoch": metric.epoch}
+        return self.evolve(**after)
 
     def current_epoch(self) -> int | None:
         """The epoch it is in; 1 from the first step on where the trainer has not said otherwise."""

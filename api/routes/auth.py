@@ -12,10 +12,11 @@ from werkzeug.routing import IntegerConverter
 from api.models.accounts import Role, Scope, Team, Token, User
 from api.models.schemas import auth as schemas
 from api.routes.blueprint import Blueprint
-from api.routes.http import actor, answer, enveloped, iso, json_response, refuse, services
+from api.routes.http import actor, answer, enveloped, json_response, refuse, services
 from api.services.accounts import SignInRefused
 from api.services.credentials import SESSION_COOKIE, NewSession, csrf_of
 from api.utils.errors import TooMany
+from api.utils.times import iso
 
 BODIES = ("application/json", "application/x-www-form-urlencoded")
 COOKIE_LIFE = 400 * 86400  # seconds; longer than a session, whose end is ours to say

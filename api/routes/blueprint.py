@@ -22,7 +22,8 @@ class Parser(FlaskParser):
             return {}
         if not req.is_json:
             raise UnsupportedMediaType
-        return req.get_json()
+        body = req.get_json()
+        return {} if body is None else body
 
 
 class Blueprint(SmorestBlueprint):  # type: ignore[misc]

@@ -10,10 +10,11 @@ from typing import Any
 from flask import Response, request
 
 from api.models.job import Job
-from api.routes.http import iso, services
+from api.routes.http import services
 from api.services.store import jobs as store
 from api.utils.downloads import file_response, open_beneath
 from api.utils.errors import NotFound
+from api.utils.times import iso
 
 MOST = 10_000  # files that one answer lists
 

@@ -6,7 +6,6 @@ import json
 import logging
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any, cast
 
@@ -14,10 +13,12 @@ from flask import Flask, Response, current_app, g, request
 from flask.json.provider import JSONProvider
 from marshmallow import Schema, fields
 from werkzeug.exceptions import BadRequest, HTTPException
-from werkzeug.routing import BaseConverter
+from werkzeug.exceptions import NotFound as RouteNotFound
+from werkzeug.routing import BaseConverter, IntegerConverter
 
 from api.models.accounts import Actor
 from api.models.dialect import RESERVED_IDS, Dialect, dialect_of
+from api.models.schemas.base import Answer
 from api.services.container import Services
 from api.services.store.database import StorageFull
 from api.utils import errors
@@ -45,7 +46,10 @@ class StrictJson(JSONProvider):
         return json.dumps(obj, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        return json.loads(s, parse_constant=_refuse_constant, parse_float=_finite)
+        try:
+            return json.loads(s, parse_constant=_refuse_constant, parse_float=_finite)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
 
 
 def _plain(value: object) -> Any:
@@ -70,30 +74,29 @@ def _finite(token: str) -> float:
 class TaskId(BaseConverter):
     """An id in a path, and none of the words that stand for something else there."""
 
-    regex = r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}"
-
-    def to_python(self, value: str) -> str:
-        from werkzeug.routing import ValidationError
-
-        if value in RESERVED_IDS:
-            raise ValidationError
-        return value
+    regex = rf"(?!(?:{'|'.join(sorted(RESERVED_IDS))})\Z)[A-Za-z0-9][A-Za-z0-9_.\-]{{0,99}}"
 
 
-class Envelope(Schema):
+class GpuId(IntegerConverter):
+    """The number of a GPU in a path."""
+
+    regex = "0|[1-9][0-9]{0,8}"
+
+
+class Envelope(Answer):
     """The envelope of everything under /api/v1."""
 
-    code = fields.Integer(required=True, metadata={"description": "equals the HTTP status"})
-    message = fields.String(required=True)
-    timestamp = fields.Integer(required=True, metadata={"description": "Unix seconds"})
+    code = fields.Integer(metadata={"description": "equals the HTTP status"})
+    message = fields.String()
+    timestamp = fields.Integer(metadata={"description": "Unix seconds"})
 
 
 @cache
-def enveloped(inner: type[Schema] | None, *, name: str | None = None) -> type[Schema]:
-    """The schema of an envelope around another."""
-    data = fields.Nested(inner, required=True) if inner is not None else fields.Raw(required=True, allow_none=True)
-    title = name or (inner.__name__.removesuffix("Schema") + "Envelope" if inner is not None else "EmptyEnvelope")
-    return type(title, (Envelope,), {"data": data})
+def enveloped(inner: type[Schema] | None) -> type[Schema]:
+    """The schema of an envelope around another; None: around nothing."""
+    if inner is None:
+        return type("EmptyEnvelope", (Envelope,), {"data": fields.Constant(None, allow_none=True)})
+    return type(inner.__name__.removesuffix("Schema") + "Envelope", (Envelope,), {"data": fields.Nested(inner)})
 
 
 def services() -> Services:
@@ -115,7 +118,9 @@ def answer(data: Any, *, code: int = 200, message: str = "success", dialect: Dia
 
 
 def json_response(body: Any, code: int) -> Response:
-    return Response(current_app.json.dumps(body) + "\n", status=code, mimetype="application/json")
+    text = current_app.json.dumps(body) + "\n"
+    # a file's name may be no Unicode at all; an answer is
+    return Response(text.encode("utf-8", "replace"), status=code, mimetype="application/json")
 
 
 def refuse(code: int, message: str, data: Any = None, headers: Mapping[str, str] | None = None) -> Response:
@@ -144,11 +149,12 @@ def _domain_error(problem: errors.TrainyardError) -> Response:
 
 def _http_error(problem: HTTPException) -> Response:
     code = problem.code or 500
-    if problem.response is not None and code < 400:
-        return cast(Response, problem.response)
+    if code < 400:  # the router's redirect to the same path with a slash: it is another path
+        problem, code = RouteNotFound(), 404
     data = None
     if code == 422:  # flask-smorest's validation; the fields are in `data.messages`
-        data = {"errors": list(_flatten(getattr(problem, "data", {}).get("messages", {})))}
+        by_place: Mapping[str, Any] = getattr(problem, "data", {}).get("messages", {})
+        data = {"errors": [error for messages in by_place.values() for error in _flatten(messages)]}
         message = "; ".join(f"{e['field']}: {e['message']}" for e in data["errors"]) or "the request is not valid"
     else:
         message = _sentence(problem)
@@ -176,7 +182,7 @@ def _flatten(messages: Any, path: str = "") -> list[dict[str, str]]:
     if isinstance(messages, Mapping):
         found: list[dict[str, str]] = []
         for key, value in messages.items():
-            part = "" if key in ("json", "query", "_schema", "json_or_form", "form", "files") else str(key)
+            part = "" if key == "_schema" else str(key)
             found += _flatten(value, f"{path}.{part}" if path and part else path or part)
         return found
     texts = messages if isinstance(messages, list) else [messages]
@@ -186,10 +192,3 @@ def _flatten(messages: Any, path: str = "") -> list[dict[str, str]]:
 def _unexpected(problem: Exception) -> Response:
     log.exception("unexpected error at %s %s", request.method, request.path)
     return refuse(500, f"something went wrong here; the service's log has it under request {g.get('request_id')}")
-
-
-def iso(moment: float | None) -> str | None:
-    """ISO 8601 UTC with Z."""
-    if moment is None:
-        return None
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

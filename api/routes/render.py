@@ -9,11 +9,11 @@ from typing import Any
 from api.models.events import Axis
 from api.models.job import Attempt, Checkpoint, Job, JobStatus, Phase
 from api.models.progress import Progress, shown
-from api.routes.http import iso
 from api.services.gpus.desk import GpuView
 from api.services.history import LogLine
 from api.services.store import metrics as metric_store
 from api.utils.secrets import masked
+from api.utils.times import iso
 
 
 def progress_groups(job: Job) -> dict[str, Any]:

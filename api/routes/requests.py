@@ -12,6 +12,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 
 from api.logs import request_id
+from api.routes.http import services
 from api.services.telemetry import LATENCY
 
 log = logging.getLogger("trainyard.request")
@@ -43,6 +44,7 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     for name, value in SECURITY.items():
         response.headers.setdefault(name, value)
+    _allow_origin(response)
     if "Cache-Control" not in response.headers and not request.path.startswith("/ui/"):
         response.headers["Cache-Control"] = "no-store"
     seconds = time.monotonic() - g.began
@@ -51,6 +53,20 @@ def _end(response: Response) -> Response:
     level = logging.INFO if request.method not in ("GET", "HEAD") or response.status_code >= 500 else logging.DEBUG
     log.log(level, "%s %s %d %.1f ms", request.method, request.path, response.status_code, seconds * 1000)
     return response
+
+
+def _allow_origin(response: Response) -> None:
+    """Pages of the configured origins may read answers and send a token; those of others may not."""
+    origin = request.headers.get("Origin")
+    if origin is None or origin not in services().settings.cors_origins:
+        return
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Access-Control-Expose-Headers"] = "X-Request-ID"
+    response.headers.add("Vary", "Origin")
+    if request.method == "OPTIONS":
+        response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, PATCH, DELETE"
+        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Range, If-Match, X-CSRF-Token"
+        response.headers["Access-Control-Max-Age"] = "600"
 
 
 def _forget(_problem: BaseException | None) -> Any:

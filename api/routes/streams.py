@@ -160,10 +160,11 @@ def all_events(who: Actor) -> Response:
         while not client.gone():
             found = history.events(None, cursor, LISTED)
             if found:
-                shown = [one for one in found if who.may_read(one.owner_id, one.team_id)]
-                yield b"".join(_shown(dump, one) for one in shown)
-                client.spoke()
                 cursor = found[-1].seq
+                shown = b"".join(_shown(dump, one) for one in found if who.may_read(one.owner_id, one.team_id))
+                if shown:
+                    client.spoke()
+                yield shown or client.heartbeat()
             else:
                 version = everything.feed.wait(version, 0.5)
                 yield client.heartbeat()

@@ -12,11 +12,12 @@ from api.models.job import Job, JobStatus
 from api.models.progress import Progress, shown
 from api.models.schemas import system as schemas
 from api.routes.blueprint import Blueprint
-from api.routes.http import answer, enveloped, iso, services
+from api.routes.http import answer, enveloped, services
 from api.services.gpus.desk import GpuView
 from api.services.gpus.status import recommended_for
 from api.services.store import jobs as store
 from api.utils.errors import NotFound
+from api.utils.times import iso
 
 gpu_blueprint = Blueprint("gpu", __name__, url_prefix="/api/v1/gpu", description="GPUs, as the driver sees them")
 system_blueprint = Blueprint("system", __name__, url_prefix="/api/v1", description="The machine and its engines")
@@ -64,7 +65,7 @@ def gpu_available(query: dict[str, Any]) -> Response:
     return answer({"available_gpus": found, "total_available": len(found)})
 
 
-@gpu_blueprint.get("/<int:gpu_id>/details")
+@gpu_blueprint.get("/<gpu:gpu_id>/details")
 @gpu_blueprint.response(200, enveloped(schemas.GpuDetailSchema))
 def gpu_details(gpu_id: int) -> Response:
     """One GPU, with its last 60 seconds."""

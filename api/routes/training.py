@@ -16,11 +16,12 @@ from api.models.schemas import training as schemas
 from api.routes import render
 from api.routes.blueprint import Blueprint
 from api.routes.files import artifact_list, send_artifact
-from api.routes.http import actor, answer, enveloped, iso, services
+from api.routes.http import actor, answer, enveloped, services
 from api.routes.streams import all_events, job_events, log_stream
 from api.services.store import jobs as store
 from api.services.store.logs import SpanFilter
 from api.utils.errors import Invalid
+from api.utils.times import iso
 
 blueprint = Blueprint("training", __name__, url_prefix="/api/v1/training", description="Trainings of every dialect")
 

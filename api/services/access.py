@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
+import os
 import re
 import socket
 import struct
@@ -201,11 +203,18 @@ def socket_owner(near: _SockEnd, far: _SockEnd) -> int | None:
     Only an established socket that a process still holds has an owner: the kernel shows a socket that was closed
     as root's, and whoever closes early would thereby become root.
     """
+    return _by_sock_diag(near, far) if _sock_diag_works() else _by_proc(near, far)
+
+
+@functools.cache
+def _sock_diag_works() -> bool:
+    """Tried on a socket of our own: a sandbox may have no netlink, a kernel no inet_diag. /proc takes milliseconds."""
     try:
-        found = _by_sock_diag(near, far)
-    except OSError:  # no netlink here: a sandbox, or a kernel without inet_diag
-        found = None
-    return found if found is not None else _by_proc(near, far)
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+            client.connect(server.getsockname())
+            return _by_sock_diag(client.getsockname(), client.getpeername()) == os.geteuid()
+    except OSError:
+        return False
 
 
 def _by_sock_diag(near: _SockEnd, far: _SockEnd) -> int | None:

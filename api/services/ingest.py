@@ -190,8 +190,7 @@ class Ingestor:
         progress = batch.progress.evolve(updated_at=now)
         with self._db.write(durable=False) as connection:
             fresh = self._series.write(connection, batch.metrics, now)
-            for metric in fresh:
-                progress = progress.measure(metric)
+            progress = progress.measure(fresh)
             values: dict[str, Any] = {"progress": progress.to_dict(), "warnings": batch.warnings}
             if chunk is not None:
                 logs.write(connection, self._job.seq, batch.spans)
@@ -280,7 +279,8 @@ class _Batch:
     def _placed(self, metric: Metric) -> Metric:
         if metric.axis is Axis.EPOCH or metric.epoch is not None:
             return metric
-        return metric._replace(epoch=self.progress.current_epoch() or 1)
+        epoch = self.progress.current_epoch() or 1
+        return Metric(metric.name, metric.value, metric.step, epoch, metric.axis, metric.at)
 
     def _advance(self, event: Advance, now: float) -> None:
         before = self.progress
@@ -288,7 +288,7 @@ class _Batch:
         if before.saving_since is not None and event.phase not in (None, Phase.SAVING):
             seconds = max(0.0, now - before.saving_since)
             after = after.evolve(saving_since=None, last_save_seconds=round(seconds, 3))
-        if after.step != before.step:  # a step after a traceback: it was caught
+        if after.step != before.step and after.fatal_since is not None:  # a step after a traceback: it was caught
             after = after.evolve(fatal_since=None)
         self.progress = after
 

@@ -21,6 +21,7 @@ from api.services.worker import stop_grace
 from api.services.workspaces import Workspaces
 from api.utils.errors import Conflict, Forbidden, Insufficient, Invalid, NotFound, Unavailable
 from api.utils.faults import fault
+from api.utils.times import iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class JobService:
             data={
                 "gpu_id": gpu_id,
                 "current_task": claimant,
-                "estimated_available_time": self._expected_end(claimant),
+                "estimated_available_time": iso(self._expected_end(claimant)),
                 "available_gpus": list(view.free),
             },
         )

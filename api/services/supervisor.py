@@ -18,6 +18,7 @@ from api.services.executors.base import Executor
 from api.services.feed import Feed
 from api.services.store import jobs as store
 from api.services.store.database import Database
+from api.services.telemetry import QUEUE_WAIT
 from api.services.worker import Worker
 from api.services.workspaces import Workspaces
 from api.utils.errors import TrainyardError
@@ -143,9 +144,9 @@ class Supervisor:
 
     def turn(self) -> int:
         """Starts what can start now; returns how many. A running job that nobody follows is followed first."""
+        followed = {worker.job.id for worker in self.workers()}  # looked at first: one may end meanwhile
         with self.parts.db.read() as connection:
             running = store.with_status(connection, JobStatus.RUNNING)
-        followed = {worker.job.id for worker in self.workers()}
         for job in running:
             if job.id not in followed:
                 self._take(job)
@@ -175,6 +176,8 @@ class Supervisor:
         with self.parts.db.write() as connection:
             job = store.claim(connection, room, self.clock())
         if job is not None:
+            if job.attempt == 1:
+                QUEUE_WAIT.observe(max(0.0, self.clock() - job.created_at))
             self.parts.feed.notify()
         return job
 

@@ -18,7 +18,7 @@ LINES = Counter("trainyard_log_lines_total", "Log lines ingested", registry=regi
 POINTS = Counter("trainyard_metric_points_total", "Metric points ingested", registry=registry)
 QUEUE_WAIT = Histogram(
     "trainyard_queue_wait_seconds",
-    "From a job's submission to its start",
+    "From a job's submission to its first start",
     registry=registry,
     buckets=(0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200, 43200, 172800),
 )

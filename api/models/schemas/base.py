@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate
@@ -22,6 +24,13 @@ class Strict(Schema):
             return data
         required = {name for name, field in self.fields.items() if field.required}
         return {k: v for k, v in data.items() if v is not None or k in required}
+
+
+class Answer(Schema):
+    """What an answer holds: all of its fields, always; what is not known is null."""
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        field_obj.required = True
 
 
 def text(low: int = 0, high: int = 10_000, **kwargs: Any) -> fields.String:
@@ -49,7 +58,34 @@ def integer(low: int = 0, high: int = MAX_INT, **kwargs: Any) -> fields.Integer:
 
 def query_integer(low: int = 0, high: int = MAX_INT, **kwargs: Any) -> fields.Integer:
     """The same from a query string."""
-    return fields.Integer(validate=validate.Range(low, high), **kwargs)
+    return QueryInteger(validate=validate.Range(low, high), **kwargs)
+
+
+def seconds(high: float, **kwargs: Any) -> fields.Float:
+    """A number of seconds from a query string."""
+    metadata = {"description": "seconds"} | kwargs.pop("metadata", {})
+    return QueryNumber(validate=validate.Range(0, high), metadata=metadata, **kwargs)
+
+
+def moment(description: str) -> fields.AwareDateTime:
+    """A point in time from a query string; one without an offset is UTC."""
+    return fields.AwareDateTime(format="iso", default_timezone=UTC, metadata={"description": description})
+
+
+class QueryInteger(fields.Integer):
+    """Decimal digits, and nothing else that int() reads (1_0, ٣, " 1")."""
+
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,19}", value):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
+class QueryNumber(fields.Float):
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,19}(?:\.[0-9]{1,19})?", value):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
 
 
 class StrictInteger(fields.Integer):

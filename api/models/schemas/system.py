@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields
 
 from api.models.gpu import GpuStatus
-from api.models.schemas.base import Strict, name, query_integer
+from api.models.schemas.base import Answer, Strict, choice, name, query_integer
 
 MACHINE_FIELDS = (
     "cpu_count",
@@ -28,15 +28,15 @@ class AvailableQuery(Strict):
     task_type = name(metadata={"description": "one of the words of `recommended_for`"})
 
 
-class GpuProcessSchema(Schema):
-    pid = fields.Integer(required=True)
+class GpuProcessSchema(Answer):
+    pid = fields.Integer()
     name = fields.String(allow_none=True)
     memory_mb = fields.Integer(allow_none=True)
     run_id = fields.String(allow_none=True, metadata={"description": "the job it belongs to; null: not ours"})
 
 
-class GpuSchema(Schema):
-    gpu_id = fields.Integer(required=True)
+class GpuSchema(Answer):
+    gpu_id = fields.Integer()
     uuid = fields.String(allow_none=True)
     name = fields.String(allow_none=True)
     memory_total = _number("MB")
@@ -47,95 +47,103 @@ class GpuSchema(Schema):
     temperature = _number("degrees Celsius")
     power_usage = _number("W")
     power_limit = _number("W")
-    status = fields.String(required=True, validate=validate.OneOf([status.value for status in GpuStatus]))
+    status = choice(*GpuStatus)
     current_task = fields.String(allow_none=True)
     task_type = fields.String(allow_none=True)
     task_progress = _number("percent")
     estimated_remaining_time = _number("seconds")
-    processes = fields.List(fields.Nested(GpuProcessSchema), required=True)
+    processes = fields.List(fields.Nested(GpuProcessSchema))
     driver_version = fields.String(allow_none=True)
     cuda_version = fields.String(allow_none=True)
 
 
-class GpuSummarySchema(Schema):
-    total_gpus = fields.Integer(required=True)
-    available_gpus = fields.Integer(required=True)
-    busy_gpus = fields.Integer(required=True)
-    total_memory = fields.Integer(required=True, metadata={"description": "MB"})
-    available_memory = fields.Integer(required=True, metadata={"description": "MB"})
+class GpuSummarySchema(Answer):
+    total_gpus = fields.Integer()
+    available_gpus = fields.Integer()
+    busy_gpus = fields.Integer()
+    total_memory = fields.Integer(metadata={"description": "MB"})
+    available_memory = fields.Integer(metadata={"description": "MB"})
 
 
-class GpuStatusSchema(Schema):
-    gpus = fields.List(fields.Nested(GpuSchema), required=True)
-    summary = fields.Nested(GpuSummarySchema, required=True)
+class GpuStatusSchema(Answer):
+    gpus = fields.List(fields.Nested(GpuSchema))
+    summary = fields.Nested(GpuSummarySchema)
+
+
+class GpuPointSchema(Answer):
+    timestamp = fields.String()
+    memory_used = _number("MB")
+    utilization_gpu = _number("percent")
+    temperature = _number("degrees Celsius")
+    power_usage = _number("W")
 
 
 class GpuDetailSchema(GpuSchema):
-    history = fields.List(fields.Dict(), required=True)
+    history = fields.List(fields.Dict())
 
 
-class AvailableGpuSchema(Schema):
-    gpu_id = fields.Integer(required=True)
+class AvailableGpuSchema(Answer):
+    gpu_id = fields.Integer()
     name = fields.String(allow_none=True)
     memory_total = _number("MB")
     memory_free = _number("MB")
-    status = fields.String(required=True)
-    recommended_for = fields.List(fields.String(), required=True)
+    status = fields.String()
+    recommended_for = fields.List(fields.String())
 
 
-class AvailableSchema(Schema):
-    available_gpus = fields.List(fields.Nested(AvailableGpuSchema), required=True)
-    total_available = fields.Integer(required=True)
+class AvailableSchema(Answer):
+    available_gpus = fields.List(fields.Nested(AvailableGpuSchema))
+    total_available = fields.Integer()
 
 
-class MachineSchema(Schema):
-    cpu_count = fields.Integer(required=True)
+class MachineSchema(Answer):
+    cpu_count = fields.Integer()
     cpu_usage = _number("percent")
-    memory_total = fields.Integer(required=True, metadata={"description": "bytes"})
-    memory_used = fields.Integer(required=True)
-    memory_available = fields.Integer(required=True)
-    disk_total = fields.Integer(required=True)
-    disk_used = fields.Integer(required=True)
-    disk_free = fields.Integer(required=True)
+    memory_total = fields.Integer(metadata={"description": "bytes"})
+    memory_used = fields.Integer()
+    memory_available = fields.Integer()
+    disk_total = fields.Integer()
+    disk_used = fields.Integer()
+    disk_free = fields.Integer()
 
 
-class GpuCountSchema(Schema):
-    total = fields.Integer(required=True)
-    available = fields.Integer(required=True)
-    busy = fields.Integer(required=True)
+class GpuCountSchema(Answer):
+    total = fields.Integer()
+    available = fields.Integer()
+    busy = fields.Integer()
 
 
-class TaskCountSchema(Schema):
-    total = fields.Integer(required=True)
-    queued = fields.Integer(required=True)
-    running = fields.Integer(required=True)
-    completed = fields.Integer(required=True)
-    failed = fields.Integer(required=True)
-    stopped = fields.Integer(required=True)
+class TaskCountSchema(Answer):
+    total = fields.Integer()
+    queued = fields.Integer()
+    running = fields.Integer()
+    completed = fields.Integer()
+    failed = fields.Integer()
+    stopped = fields.Integer()
 
 
-class QueueSchema(Schema):
-    waiting = fields.Integer(required=True)
+class QueueSchema(Answer):
+    waiting = fields.Integer()
     oldest_wait_seconds = _number("seconds")
 
 
-class OverviewSchema(Schema):
-    system = fields.Nested(MachineSchema, required=True)
-    gpus = fields.Nested(GpuCountSchema, required=True)
-    tasks = fields.Nested(TaskCountSchema, required=True)
-    queue = fields.Nested(QueueSchema, required=True)
-    executor = fields.String(required=True)
-    uptime = fields.Float(required=True, metadata={"description": "seconds"})
-    version = fields.String(required=True)
+class OverviewSchema(Answer):
+    system = fields.Nested(MachineSchema)
+    gpus = fields.Nested(GpuCountSchema)
+    tasks = fields.Nested(TaskCountSchema)
+    queue = fields.Nested(QueueSchema)
+    executor = fields.String()
+    uptime = fields.Float(metadata={"description": "seconds"})
+    version = fields.String()
 
 
-class EngineSchema(Schema):
-    name = fields.String(required=True)
-    available = fields.Boolean(required=True)
+class EngineSchema(Answer):
+    name = fields.String()
+    available = fields.Boolean()
     version = fields.String(allow_none=True)
     reason = fields.String(allow_none=True)
-    parameters = fields.Dict(required=True)
+    parameters = fields.Dict()
 
 
-class EnginesSchema(Schema):
-    engines = fields.List(fields.Nested(EngineSchema), required=True)
+class EnginesSchema(Answer):
+    engines = fields.List(fields.Nested(EngineSchema))

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.sql import Select
 
 from api.models.events import Level, LineType
+from api.services.store.bulk import insert_rows
 from api.services.store.schema import file_positions, log_spans
 
 
@@ -35,15 +36,13 @@ class Span(NamedTuple):
 
 def write(connection: Connection, job_seq: int, spans: Sequence[Span]) -> None:
     """Adds spans; one that begins at a known line replaces it (a progress bar that went on)."""
-    if not spans:
-        return
     statement = upsert(log_spans)
     new = statement.excluded
     names = ("line_count", "byte_start", "byte_end", "at", "level", "type", "attempt", "epoch", "step")
     statement = statement.on_conflict_do_update(
         index_elements=["job_seq", "first_line"], set_={name: new[name] for name in names}
     )
-    connection.execute(statement, [{"job_seq": job_seq, **asdict(span)} for span in spans])
+    insert_rows(connection, statement, [(job_seq, *span) for span in spans])
 
 
 @dataclass(frozen=True, slots=True)

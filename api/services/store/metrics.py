@@ -16,6 +16,7 @@ from sqlalchemy.sql import Select
 
 from api.models.events import Axis, Metric
 from api.models.job import Job
+from api.services.store.bulk import insert_rows
 from api.services.store.schema import (
     attempts,
     metric_epochs,
@@ -136,8 +137,8 @@ class SeriesWriter:
                 "updated_at": now,
             }
             tail.id = connection.execute(insert(metric_series).values(values)).inserted_primary_key[0]  # type: ignore[index]
-        rows = [{"series_id": tail.id, "x": x, "value": m.value, "epoch": m.epoch, "at": m.at or now} for m, x in batch]
-        connection.execute(insert(metric_points), rows)
+        rows = [(tail.id, x, m.value, m.epoch, m.at or now) for m, x in batch]
+        insert_rows(connection, insert(metric_points), rows)
         _roll_up(connection, tail.id, tail.points, [(x, m.value) for m, x in batch])
         if key[0] == Axis.STEP:
             _sum_epochs(connection, tail.id, batch, now)
@@ -162,14 +163,14 @@ def _stepped(metric: Metric, x: int) -> Metric:
 
 def _roll_up(connection: Connection, series_id: int, before: int, points: Sequence[tuple[int, float | None]]) -> None:
     """Merges a batch into the extremes of every level. `before`: how many points the series had."""
-    rows: list[dict[str, object]] = []
+    rows: list[tuple[object, ...]] = []
     for level in range(1, LEVELS + 1):
         size = FACTOR**level
         start = 0
         while start < len(points):
             bucket = (before + start) // size
             end = min(len(points), (bucket + 1) * size - before)
-            rows.append({"series_id": series_id, "level": level, "bucket": bucket, **_extremes(points[start:end])})
+            rows.append((series_id, level, bucket, *_extremes(points[start:end])))
             start = end
     table = metric_rollups.c
     statement = upsert(metric_rollups)
@@ -186,14 +187,15 @@ def _roll_up(connection: Connection, series_id: int, before: int, points: Sequen
             "null_x": func.coalesce(table.null_x, new.null_x),
         },
     )
-    connection.execute(statement, rows)
+    insert_rows(connection, statement, rows)
 
 
-def _extremes(points: Sequence[tuple[int, float | None]]) -> dict[str, object]:
+def _extremes(points: Sequence[tuple[int, float | None]]) -> tuple[object, ...]:
+    """As a row of the rollups has them: lowest, highest, first without a value."""
     numbers = [(value, x) for x, value in points if value is not None]
     low, high = (min(numbers), max(numbers)) if numbers else ((None, None), (None, None))
     null_x = next((x for x, value in points if value is None), None)
-    return {"min_x": low[1], "min_value": low[0], "max_x": high[1], "max_value": high[0], "null_x": null_x}
+    return low[1], low[0], high[1], high[0], null_x
 
 
 def _sum_epochs(connection: Connection, series_id: int, batch: Iterable[tuple[Metric, int]], now: float) -> None:

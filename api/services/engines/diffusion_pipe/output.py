@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from api.models.events import (
     PLAIN,
@@ -160,7 +160,7 @@ def _judged(line: str, kind: LineType, events: list[Event]) -> Parsed:
 
 def _step_events(found: re.Match[str]) -> tuple[Event, ...]:
     if found.re is _RATES:
-        return tuple(_rates(found))
+        return _rates(found)
     step_text, loss_text, time_text, rate_text = found.groups()
     step, loss = int(step_text), _number(loss_text)
     metric = Metric("loss", loss, step)
@@ -179,14 +179,15 @@ def _number(text: str) -> float | None:
     return value if -_LARGEST <= value <= _LARGEST else None
 
 
-def _rates(found: re.Match[str]) -> Iterator[Event]:
+def _rates(found: re.Match[str]) -> tuple[Event, ...]:
     """One learning rate a parameter group: `lr`, `lr/1`, ..."""
     step, texts = int(found[1]), found[2]
     if "," not in texts:
-        yield Metric("lr", _number(texts), step)
-        return
-    for index, text in enumerate(texts.split(",", 64)[:64]):
-        yield Metric(f"lr/{index}" if index else "lr", _number(text), step)
+        return (Metric("lr", _number(texts), step),)
+    return tuple(
+        Metric(f"lr/{index}" if index else "lr", _number(text), step)
+        for index, text in enumerate(texts.split(",", 64)[:64])
+    )
 
 
 def _epoch(found: re.Match[str]) -> Sequence[Event]:
