@@ -14,7 +14,6 @@ from threading import Event
 from flask import Flask
 from flask_smorest import Api
 
-from api.models.dialect import DIALECTS
 from api.routes import auth, documentation, observe, system, training
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
@@ -177,5 +176,5 @@ def build_app(services: Services) -> Flask:
         api.register_blueprint(blueprint)
     for plain in (observe.blueprint, documentation.blueprint):
         app.register_blueprint(plain)
-    documentation.describe(app, api, DIALECTS)
+    documentation.describe(app, api)
     return app

@@ -154,7 +154,7 @@ class _Refused:
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
     """A request as it arrives. One that is refused is complete at once, and its body never becomes another."""
 
-    path: str
+    path = command = ""  # of what could not be parsed; waitress logs them
     head: RequestHead | None = None
     admission: Admission | None = None
     body_started: float | None = None
@@ -315,6 +315,9 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         self.serving = True
         try:
             super().service()
+        except BaseException:
+            self.cancel()  # waitress would keep the connection, and never serve it again
+            raise
         finally:
             self.waiting_since = time.monotonic()
             self.served += 1
@@ -374,6 +377,8 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     def overdue(self, now: float, crowded: bool) -> bool:
         """Whether the client has dawdled for too long."""
         options = self.owner.options
+        if self.will_close:
+            return True  # a full socket would never be told
         if self.linger_until:
             return now > self.linger_until
         if self.total_outbufs_len:

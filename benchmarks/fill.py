@@ -38,7 +38,7 @@ def database(data_dir: Path) -> Iterator[Database]:
 
 
 def add_jobs(db: Database, number: int, *, status: JobStatus = JobStatus.COMPLETED) -> list[str]:
-    """Ids. Every 100th has failed, every 25th carries the tag `rare`; each has one attempt."""
+    """Ids. Every 20th has failed, every 20th carries the tag `rare`; each has one attempt."""
     spec = JobSpec(
         engine="diffusion_pipe",
         name=REQUEST["description"],
@@ -64,12 +64,12 @@ def add_jobs(db: Database, number: int, *, status: JobStatus = JobStatus.COMPLET
 
 
 def _tags(number: int) -> tuple[str, ...]:
-    return (TAGS[number % 4], "rare") if number % 25 == 0 else (TAGS[number % 4],)
+    return (TAGS[number % 4], "rare") if number % 20 == 0 else (TAGS[number % 4],)
 
 
 def _job(number: int, spec: JobSpec, status: JobStatus, at: float) -> dict[str, object]:
     ended = status is not JobStatus.QUEUED
-    shown = JobStatus.FAILED if ended and number % 100 == 7 else status
+    shown = JobStatus.FAILED if ended and number % 20 == 7 else status
     progress = {
         "phase": "done",
         "epoch": 50,
@@ -94,7 +94,7 @@ def _job(number: int, spec: JobSpec, status: JobStatus, at: float) -> dict[str, 
         "status": shown,
         "priority": number % 3,
         "needs_gpu": False,
-        "spec": store.spec_to_dict(spec),
+        "spec": store.spec_text(spec),
         "attempt": 1,
         "series": 1,
         "created_at": at,

@@ -46,12 +46,12 @@ class Progress:
     updated_at: float | None = None  # Unix seconds
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+    def from_dict(cls, data: Mapping[str, Any]) -> Progress:
         known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}
         if "phase" in known:
             known["phase"] = Phase(known["phase"])
         known["faults"] = tuple(known.get("faults", ()))
-        return cls(**known)
+        return EMPTY.evolve(**known)
 
     def to_dict(self) -> dict[str, Any]:
         return {k: v for k, v in vars(self).items() if v is not None and v is not False and v != ()}
@@ -126,6 +126,9 @@ class Progress:
     def current_epoch(self) -> int | None:
         """The epoch it is in; 1 from the first step on where the trainer has not said otherwise."""
         return self.epoch if self.epoch is not None else (1 if self.step else None)
+
+
+EMPTY = Progress()
 
 
 def shown(

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +14,10 @@ from flask import Blueprint, Flask, Response, current_app, redirect, send_from_d
 from flask_smorest import Api
 from werkzeug.wrappers import Response as AnyResponse
 
-from api.models.dialect import Dialect
+from api.models.dialect import dialect_of
+from api.models.schemas.training import FieldErrorsSchema
 from api.routes.examples import EXAMPLES
-from api.routes.http import json_response
+from api.routes.http import enveloped, json_response
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
 blueprint = Blueprint("documentation", __name__)
@@ -46,8 +52,7 @@ def page() -> Response:
 @blueprint.get("/ui/docs/<path:name>")
 def asset(name: str) -> Response:
     """Scripts and styles of the page."""
-    response = send_from_directory(STATIC / "docs", name, max_age=3600)
-    return response
+    return send_from_directory(STATIC / "docs", name, max_age=3600)
 
 
 @blueprint.get("/api/v1/openapi.json")
@@ -56,60 +61,219 @@ def document() -> Response:
     return json_response(current_app.extensions["openapi"], 200)
 
 
-def describe(app: Flask, api: Api, dialects: tuple[Dialect, ...]) -> None:
-    """Completes what flask-smorest collected: examples, errors, security, and the routes that are not its own."""
+def describe(app: Flask, api: Api) -> None:
+    """Completes what flask-smorest collected: examples, errors, parameters, and the routes that are not its own."""
+    api.spec.components.schema("FieldErrorsEnvelope", schema=enveloped(FieldErrorsSchema))
     spec = api.spec.to_dict()
     spec["info"]["description"] = ABOUT
     spec["info"]["license"] = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
     spec["servers"] = [{"url": "/"}]
-    spec.setdefault("components", {}).setdefault("securitySchemes", {})["token"] = {
-        "type": "apiKey",
-        "in": "header",
-        "name": "Authorization",
-        "description": "`Token <token>` or `Bearer <token>`",
-    }
     spec["security"] = [{"token": []}, {}]
+    components = spec["components"]
+    components["securitySchemes"] = {"token": TOKEN}
+    components["responses"] = {name: _error(name, text) for name, (_, text) in ERRORS.items()}
+    for name in ("Error", "PaginationMetadata"):  # flask-smorest's own, which nothing of ours answers
+        components["schemas"].pop(name, None)
+    components["schemas"] |= {"Error": ERROR, "BareError": BARE_ERROR}
     for path, item in spec["paths"].items():
+        _name_parameters(item.get("parameters", []))
         for method, operation in item.items():
-            if isinstance(operation, dict) and "responses" in operation:
+            if method in METHODS:
                 _complete(path, method, operation)
     spec["paths"].update(PLAIN_PATHS)
+    spec["tags"].append({"name": "service", "description": "The service itself"})
     app.extensions["openapi"] = spec
 
 
-def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
-    responses = operation["responses"]
-    responses.pop("default", None)
-    for code, text in COMMON_ERRORS.items():
-        if code == "404" and "{" not in path:
-            continue
-        responses.setdefault(code, {"description": text, "content": ERROR_CONTENT})
-    example = EXAMPLES.get((method, path), {})
-    if "request" in example and "requestBody" in operation:
-        operation["requestBody"]["content"]["application/json"]["example"] = example["request"]
-    if "response" in example:
-        success = next((responses[code] for code in ("200", "201", "202") if code in responses), None)
-        if success is not None:
-            success.setdefault("content", {}).setdefault("application/json", {})["example"] = example["response"]
-    if path.endswith(("/stream", "/events")):
-        responses["200"] = {"description": "server-sent events", "content": {"text/event-stream": {}}}
-
-
-COMMON_ERRORS = {
-    "401": "a token is missing or wrong",
-    "403": "not yours, outside the allowed roots, or a cross-site request",
-    "404": "there is no such thing",
-    "422": "a field has a value that cannot be used; `data.errors` names it",
+METHODS = ("get", "post", "put", "patch", "delete")
+TOKEN = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "Authorization",
+    "description": "`Token <token>` or `Bearer <token>`",
 }
-ERROR_CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/EmptyEnvelope"}}}
+ERROR = {
+    "type": "object",
+    "description": "Any error under /api/v1. `data` is null, or an object that helps.",
+    "required": ["code", "message", "data", "timestamp"],
+    "properties": {
+        "code": {"type": "integer", "description": "equals the HTTP status"},
+        "message": {"type": "string"},
+        "data": {"type": ["object", "null"]},
+        "timestamp": {"type": "integer", "description": "Unix seconds"},
+    },
+}
+BARE_ERROR = {
+    "type": "object",
+    "description": "Any error of the dialects that know no envelope.",
+    "required": ["detail"],
+    "properties": {"detail": {"type": "string"}},
+}
+#: name: status, what it means
+ERRORS = {
+    "BadRequest": (400, "the body is not valid JSON (NaN and Infinity are none), or the Host header is not ours"),
+    "Unauthenticated": (401, "a token is missing or wrong"),
+    "Forbidden": (403, "not yours, outside the allowed roots, or a cross-site request"),
+    "NotFound": (404, "there is no such thing"),
+    "TooLarge": (413, "the body is too long"),
+    "NotJson": (415, "the body is not called JSON by its Content-Type"),
+    "Invalid": (422, "a field has a value that cannot be used; `data.errors` names it"),
+    "Unavailable": (503, "cannot be done now; try again after `Retry-After` seconds"),
+    "Full": (507, "the disk is full"),
+}
+
+
+def _error(name: str, text: str) -> dict[str, Any]:
+    code = ERRORS[name][0]
+    schema = "FieldErrorsEnvelope" if code == 422 else "Error"
+    data = {"errors": [{"field": "limit", "message": "Not a valid integer."}]} if code == 422 else None
+    message = "limit: Not a valid integer." if code == 422 else text
+    example = {"code": code, "message": message, "data": data, "timestamp": 1795258464}
+    return {"description": text, "content": _json(schema, example)}
+
+
+def _json(schema: str, example: Any) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}}
+
+
+def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+    operation["summary"] = operation["summary"].removesuffix(".")
+    _name_parameters(operation.get("parameters", []))
+    responses: dict[str, Any] = operation["responses"]
+    responses.pop("default", None)
+    responses.pop("422", None)  # flask-smorest's, which is not how ours looks
+    is_bare = "code" not in dialect_of(path).error(400, "", None)
+    for name in _possible(path, method, operation):
+        code, text = ERRORS[name]
+        bare = {"description": text, "content": _json("BareError", {"detail": text})}
+        responses.setdefault(str(code), bare if is_bare else {"$ref": f"#/components/responses/{name}"})
+    for code, response in responses.items():
+        content = response.get("content", {}).get("application/json", {})
+        if int(code) >= 400 and content.get("schema") == {"$ref": "#/components/schemas/EmptyEnvelope"}:
+            content["schema"] = {"$ref": "#/components/schemas/Error"}
+    _complete_special(path, operation)
+    _show(EXAMPLES.get((method, path), {}), operation)
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _possible(path: str, method: str, operation: dict[str, Any]) -> Iterator[str]:
+    """Names of the errors that any operation like this may answer."""
+    if operation.get("security") != [{}]:
+        yield "Unauthenticated"
+    yield "Forbidden"
+    if "{" in path:
+        yield "NotFound"
+    if "requestBody" in operation:
+        yield from ("BadRequest", "TooLarge", "NotJson")
+    if "requestBody" in operation or "parameters" in operation or path.endswith(STREAMS):
+        yield "Invalid"
+    if method != "get":
+        yield from ("Unavailable", "Full")
+    elif path.endswith(STREAMS):
+        yield "Unavailable"
+
+
+STREAMS = ("/stream", "/events")
+DOWNLOADS = ("/artifacts/{path}",)
+
+
+def _complete_special(path: str, operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    if path.endswith(STREAMS):
+        operation.setdefault("parameters", []).append(LAST_EVENT_ID)
+        content = {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM_EXAMPLES[path]}}
+        responses["200"] = {"description": "server-sent events; a comment every 15 s", "content": content}
+    elif path.endswith(DOWNLOADS):
+        operation.setdefault("parameters", []).extend(RANGE_PARAMETERS)
+        binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        responses["200"] = {"description": "the file", "headers": FILE_HEADERS, "content": binary}
+        headers = {**FILE_HEADERS, "Content-Range": {"schema": {"type": "string"}, "example": "bytes 0-99/2048"}}
+        responses["206"] = {"description": "the bytes asked for", "headers": headers, "content": binary}
+        responses["304"] = {"description": "it is the file that If-None-Match names"}
+        for code, text in (("412", "it is not the file that If-Match names"), ("416", "it has no such bytes")):
+            example = {"code": int(code), "message": text, "data": None, "timestamp": 1795258464}
+            responses[code] = {"description": text, "content": _json("Error", example)}
+    elif path.endswith("/metrics"):
+        table = "epoch,step,value,timestamp\n1,1,0.9172,2026-11-21T10:49:58.120Z\n"
+        responses["200"]["content"]["text/csv"] = {"schema": {"type": "string"}, "example": table}
+
+
+def _header(name: str, description: str, example: str) -> dict[str, Any]:
+    schema = {"type": "string"}
+    return {"in": "header", "name": name, "description": description, "schema": schema, "example": example}
+
+
+LAST_EVENT_ID = _header("Last-Event-ID", "the `id` of the last event seen: go on after it", "4711")
+LAST_EVENT_ID["schema"] = {"type": "string", "pattern": "^[0-9]{1,18}$"}
+RANGE_PARAMETERS = [
+    _header("Range", "a single range of bytes; anything else is answered with the whole file", "bytes=0-99"),
+    _header("If-Range", "an ETag: the range of this file, else the whole of the new one", '"18f2a-800"'),
+    _header("If-Match", "an ETag: 412 unless it is this file", '"18f2a-800"'),
+    _header("If-None-Match", "an ETag: 304 if it is this file", '"18f2a-800"'),
+]
+FILE_HEADERS = {
+    "ETag": {"schema": {"type": "string"}, "description": "changes with the file's size and time of change"},
+    "Accept-Ranges": {"schema": {"type": "string"}, "example": "bytes"},
+    "Content-Disposition": {"schema": {"type": "string"}, "example": "attachment; filename=\"adapter.safetensors\""},
+}
+STREAM_EXAMPLES = {
+    "/api/v1/training/{task_id}/logs/stream": "id: 4096\n"
+    'data: {"line_number":57,"timestamp":"2026-11-21T10:49:58.120Z","level":"INFO","type":"train",'
+    '"message":"steps: 12 loss: 0.2181 iter time (s): 0.391 samples/sec: 10.230","epoch":1,"step":12}\n\n'
+    'event: end\ndata: {"status":"completed"}\n\n',
+    "/api/v1/training/{task_id}/events": "event: status\nid: 91\n"
+    'data: {"task_id":"train_20261121_104951_5f2c8a1b","status":"running","engine":"diffusion_pipe","attempt":1,'
+    '"reason":null,"stop_requested":false}\n\n'
+    'event: end\ndata: {"task_id":"train_20261121_104951_5f2c8a1b","status":"completed"}\n\n',
+    "/api/v1/training/events": "event: status\nid: 91\n"
+    'data: {"task_id":"train_20261121_104951_5f2c8a1b","status":"running","engine":"diffusion_pipe","attempt":1,'
+    '"reason":null,"stop_requested":false}\n\n',
+}
+
+
+def _name_parameters(parameters: list[dict[str, Any]]) -> None:
+    for parameter in parameters:
+        if parameter["in"] == "path":
+            parameter.update(PATH_PARAMETERS[parameter["name"]])
+
+
+_ROW = {"type": "integer", "minimum": 1}
+PATH_PARAMETERS: dict[str, dict[str, Any]] = {
+    "task_id": {
+        "description": "the job's id, of whichever dialect",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "train_20261121_104951_5f2c8a1b",
+    },
+    "path": {
+        "description": "relative to the output directory, slashes and all, as /artifacts lists it",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "20261121_10-49-55/epoch10/adapter_model.safetensors",
+    },
+    "gpu_id": {"description": "the GPU's number", "schema": {"type": "integer", "minimum": 0}, "example": 0},
+    "user_id": {"description": "the user's id", "schema": _ROW, "example": 2},
+    "token_id": {"description": "the token's id", "schema": _ROW, "example": 7},
+    "workspace_id": {"description": "the workspace's id", "schema": _ROW, "example": 1},
+}
+
+
+def _show(examples: dict[str, Any], operation: dict[str, Any]) -> None:
+    """Puts examples where they belong: `request`, or a status."""
+    for place, example in examples.items():
+        if place == "request":
+            for content in operation["requestBody"]["content"].values():
+                content["example"] = example
+        else:
+            operation["responses"][place]["content"]["application/json"]["example"] = example
 
 
 def _text(summary: str, media: str, example: Any = None, **more: Any) -> dict[str, Any]:
-    content: dict[str, Any] = {} if example is None else {"example": example}
+    schema: dict[str, Any] = {"type": "object"} if media == "application/json" else {"type": "string"}
+    content = {"schema": schema} | ({} if example is None else {"example": example})
     return {
         "get": {
             "summary": summary,
             "tags": ["service"],
+            "security": [{}],
             "responses": {"200": {"description": summary, "content": {media: content}}, **more},
         }
     }
@@ -121,11 +285,39 @@ PLAIN_PATHS: dict[str, Any] = {
         "The database can be written and the scheduler turns",
         "application/json",
         {"status": "ok"},
-        **{"503": {"description": "not ready; `status` says why"}},
+        **{
+            "503": {
+                "description": "not ready; `status` says why",
+                "content": {
+                    "application/json": {
+                        "schema": {"type": "object"},
+                        "example": {"status": "the scheduler has not turned for 31 s"},
+                    }
+                },
+            }
+        },
     ),
     "/metrics": _text(
-        "Prometheus' text format", "text/plain", 'trainyard_jobs{engine="diffusion_pipe",status="running"} 1.0'
+        "Prometheus' text format", "text/plain", 'trainyard_jobs{engine="diffusion_pipe",status="running"} 1.0\n'
     ),
     "/api/v1/openapi.json": _text("This description", "application/json"),
     "/api/v1/docs": _text("This description as a page, without the internet", "text/html"),
 }
+
+
+def main() -> None:
+    """`make docs`: the description on standard output, of a service that is never started."""
+    composition = importlib.import_module("api.app")  # it imports us; no layer below it may name it
+    settings = importlib.import_module("api.settings")
+    with tempfile.TemporaryDirectory() as directory:
+        services = composition.build_services(settings.load({"data_dir": directory}, {}), {})
+        try:
+            document = composition.build_app(services).extensions["openapi"]
+        finally:
+            services.db.close()
+    json.dump(document, sys.stdout, indent=1, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()

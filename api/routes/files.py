@@ -10,13 +10,14 @@ from typing import Any
 from flask import Response, request
 
 from api.models.job import Job
-from api.routes.http import services
+from api.routes.http import refuse, services
 from api.services.store import jobs as store
 from api.utils.downloads import file_response, open_beneath
 from api.utils.errors import NotFound
 from api.utils.times import iso
 
 MOST = 10_000  # files that one answer lists
+REFUSALS = {412: "the file is not the one that the request's tags name", 416: "the file has no such bytes"}
 
 
 def _directory(job: Job, attempt: int | None) -> Path:
@@ -57,4 +58,7 @@ def send_artifact(job: Job, path: str, attempt: int | None) -> Response:
     status, headers, body = file_response(
         request.environ, file, size, request.headers.get("Range"), download_name=os.path.basename(path)
     )
+    if status in REFUSALS:
+        kept = {name: value for name, value in headers if name not in ("Content-Length", "Content-Type")}
+        return refuse(status, REFUSALS[status], None, kept)
     return Response(body, status=status, headers=headers, direct_passthrough=True)

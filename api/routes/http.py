@@ -14,7 +14,7 @@ from flask.json.provider import JSONProvider
 from marshmallow import Schema, fields
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.exceptions import NotFound as RouteNotFound
-from werkzeug.routing import BaseConverter, IntegerConverter
+from werkzeug.routing import BaseConverter, IntegerConverter, RequestRedirect
 
 from api.models.accounts import Actor
 from api.models.dialect import RESERVED_IDS, Dialect, dialect_of
@@ -95,7 +95,7 @@ class Envelope(Answer):
 def enveloped(inner: type[Schema] | None) -> type[Schema]:
     """The schema of an envelope around another; None: around nothing."""
     if inner is None:
-        return type("EmptyEnvelope", (Envelope,), {"data": fields.Constant(None, allow_none=True)})
+        return type("EmptyEnvelope", (Envelope,), {"data": fields.Raw(metadata={"type": "null"})})
     return type(inner.__name__.removesuffix("Schema") + "Envelope", (Envelope,), {"data": fields.Nested(inner)})
 
 
@@ -132,9 +132,16 @@ def refuse(code: int, message: str, data: Any = None, headers: Mapping[str, str]
 
 def install_errors(app: Flask) -> None:
     """One place maps errors to answers, for views and for what the router itself refuses."""
+    app.before_request(_no_redirects)
     app.register_error_handler(errors.TrainyardError, _domain_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
+
+
+def _no_redirects() -> None:
+    """A path without its slash is another path, which there is not."""
+    if isinstance(request.routing_exception, RequestRedirect):
+        request.routing_exception = RouteNotFound()
 
 
 def _domain_error(problem: errors.TrainyardError) -> Response:
@@ -149,8 +156,6 @@ def _domain_error(problem: errors.TrainyardError) -> Response:
 
 def _http_error(problem: HTTPException) -> Response:
     code = problem.code or 500
-    if code < 400:  # the router's redirect to the same path with a slash: it is another path
-        problem, code = RouteNotFound(), 404
     data = None
     if code == 422:  # flask-smorest's validation; the fields are in `data.messages`
         by_place: Mapping[str, Any] = getattr(problem, "data", {}).get("messages", {})

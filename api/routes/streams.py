@@ -133,7 +133,7 @@ def job_events(job: Job) -> Response:
         version = everything.feed.version
         while not client.gone():
             ended = _ended(everything, job)
-            found = history.events(job, cursor, ())
+            found = history.events(job, cursor, (), None if ended else version)
             if found:
                 yield b"".join(_shown(dump, one) for one in found)
                 client.spoke()
@@ -158,7 +158,7 @@ def all_events(who: Actor) -> Response:
         cursor = since if since is not None else history.newest_event()
         version = everything.feed.version
         while not client.gone():
-            found = history.events(None, cursor, LISTED)
+            found = history.events(None, cursor, LISTED, version)
             if found:
                 cursor = found[-1].seq
                 shown = b"".join(_shown(dump, one) for one in found if who.may_read(one.owner_id, one.team_id))

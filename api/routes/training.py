@@ -29,8 +29,8 @@ blueprint = Blueprint("training", __name__, url_prefix="/api/v1/training", descr
 @blueprint.post("/start")
 @blueprint.arguments(schemas.StartSchema)
 @blueprint.response(201, enveloped(schemas.StartAnswerSchema))
-@blueprint.alt_response(409, schema=enveloped(None), description="the explicit GPU is busy")
-@blueprint.alt_response(507, schema=enveloped(None), description="fewer GPUs than asked exist")
+@blueprint.alt_response(409, schema=enveloped(schemas.BusySchema), description="the explicit GPU is busy")
+@blueprint.alt_response(507, schema=enveloped(schemas.TooFewSchema), description="fewer GPUs than asked exist")
 def start(body: dict[str, Any]) -> Response:
     """Start a diffusion-pipe training."""
     job = services().jobs.submit(actor(), _spec(body), TRAINING_V1, wait=body["wait"])
@@ -64,10 +64,10 @@ def _position(job: Job) -> int | None:
 
 
 @blueprint.post("/stop/<task:task_id>")
-@blueprint.arguments(schemas.StopSchema)
+@blueprint.arguments(schemas.StopSchema, required=False)
 @blueprint.arguments(schemas.WaitQuery, location="query")
 @blueprint.response(200, enveloped(schemas.StopAnswerSchema))
-@blueprint.alt_response(409, schema=enveloped(None), description="it has already ended")
+@blueprint.alt_response(409, schema=enveloped(schemas.TaskIdSchema), description="it has already ended")
 def stop(body: dict[str, Any], query: dict[str, Any], task_id: str) -> Response:
     """Stop: ask it to save and quit, or, with `force`, end it now."""
     result = services().jobs.stop(actor(), task_id, force=body["force"], wait=query["wait"])
@@ -111,7 +111,7 @@ def list_tasks(query: dict[str, Any]) -> Response:
 
 @blueprint.get("/events")
 def events() -> Response:
-    """Status and progress of all jobs, as they change (SSE); does not end."""
+    """Status and progress of all jobs, as they change; does not end."""
     return all_events(actor())
 
 
@@ -155,7 +155,10 @@ def progress(task_id: str) -> Response:
 @blueprint.arguments(schemas.MetricsQuery, location="query")
 @blueprint.response(200, enveloped(schemas.MetricsAnswerSchema))
 def metrics(query: dict[str, Any], task_id: str) -> Response:
-    """A metric's history: the whole line thinned to `limit` points that keep its shape, or the newest ones."""
+    """A metric's history.
+
+    The whole line, thinned to `limit` points that keep its shape, or its newest points as they are.
+    """
     job, axis = _job(task_id), Axis(query["type"])
     line = services().history.line(
         job,
@@ -255,13 +258,17 @@ def search(query: dict[str, Any], task_id: str) -> Response:
 @blueprint.get("/<task:task_id>/logs/stream")
 @blueprint.arguments(schemas.LogFilterQuery, location="query")
 def stream_logs(query: dict[str, Any], task_id: str) -> Response:
-    """The log as it comes (SSE), from the last 50 lines or `Last-Event-ID` on."""
+    """The log as it comes, until the job has ended.
+
+    Begins with the last 50 lines, or after `Last-Event-ID`. A line that comes again (a progress bar) replaces the one
+    of the same `line_number`.
+    """
     return log_stream(_job(task_id), _span_filter(query, None))
 
 
 @blueprint.get("/<task:task_id>/events")
 def stream_events(task_id: str) -> Response:
-    """Status, progress, metric and log events of one job (SSE), until it has ended."""
+    """Status, progress, metric and log events of one job, until it has ended."""
     return job_events(_job(task_id))
 
 
@@ -290,12 +297,12 @@ def artifacts(query: dict[str, Any], task_id: str) -> Response:
 @blueprint.get("/<task:task_id>/artifacts/<path:path>")
 @blueprint.arguments(schemas.AttemptQuery, location="query")
 def artifact(query: dict[str, Any], task_id: str, path: str) -> Response:
-    """Download one file; `Range` is honoured."""
+    """Download one file."""
     return send_artifact(_job(task_id), path, query.get("attempt"))
 
 
 @blueprint.post("/resume/<task:task_id>")
-@blueprint.arguments(schemas.ResumeSchema)
+@blueprint.arguments(schemas.ResumeSchema, required=False)
 @blueprint.response(200, enveloped(schemas.StartAnswerSchema))
 @blueprint.alt_response(409, schema=enveloped(None), description="it has not ended, or there is nothing to resume")
 def resume(body: dict[str, Any], task_id: str) -> Response:
@@ -314,7 +321,7 @@ def restart(task_id: str) -> Response:
 
 @blueprint.delete("/<task:task_id>")
 @blueprint.arguments(schemas.DeleteQuery, location="query")
-@blueprint.response(200, enveloped(None))
+@blueprint.response(200, enveloped(schemas.TaskIdSchema))
 @blueprint.alt_response(409, schema=enveloped(None), description="it runs; stop it first")
 def delete(query: dict[str, Any], task_id: str) -> Response:
     """Remove a job; with `?files=true` its output too."""

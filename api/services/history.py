@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import regex
 
 from api.models.events import Axis, Level, LineType
 from api.models.job import Attempt, Job
@@ -16,12 +15,13 @@ from api.services.store import jobs as store
 from api.services.store import logs, metrics
 from api.services.store.database import Database
 from api.services.workspaces import Workspaces
-from api.utils.errors import Invalid
 from api.utils.logreader import CUT_MARK, LIMITS, clean
+from api.utils.patterns import compiled
 from api.utils.secrets import scrub
 
 SEARCH_SECONDS = 10.0  # a search that takes longer answers with what it found
 BATCH = 1000  # spans
+SHARED = 64  # reads of the feed that are kept for other streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ class History:
     def __init__(self, db: Database, workspaces: Workspaces) -> None:
         self._db = db
         self._workspaces = workspaces
+        self._sharing = threading.Lock()
+        self._shared: dict[object, list[feed_store.FeedEvent]] = {}
 
     # ---- metrics
 
@@ -121,7 +123,7 @@ class History:
     def tail(self, job: Job, wanted: logs.SpanFilter, lines: int) -> LogPage:
         """The last `lines` that match, oldest first."""
         with self._db.read() as connection:
-            total = store.extras(connection, job.seq).total_lines
+            known = store.extras(connection, job.seq)
             spans = logs.newest(connection, job.seq, wanted, lines)
         kept: list[LogLine] = []
         for span in reversed(spans):
@@ -129,7 +131,7 @@ class History:
             if len(kept) >= lines:
                 break
         kept = kept[-lines:] if lines else []
-        return LogPage(total, kept[-1].end if kept else 0, kept)
+        return LogPage(known.total_lines, kept[-1].end if kept else known.log_position.get("offset", 0), kept)
 
     def page(self, job: Job, wanted: logs.SpanFilter, *, offset: int, limit: int) -> LogPage:
         """Up to `limit` matching lines that end after a byte offset, oldest first."""
@@ -141,7 +143,7 @@ class History:
 
     def search(self, job: Job, wanted: logs.SpanFilter, keyword: str, *, is_regex: bool, limit: int) -> Found:
         """Lines that contain a keyword (letter case aside), or match a regular expression."""
-        pattern = _pattern(keyword, is_regex)
+        pattern = compiled("keyword", keyword, is_regex=is_regex)
         deadline = time.monotonic() + SEARCH_SECONDS
         matches: list[Match] = []
         total = 0
@@ -183,9 +185,21 @@ class History:
 
     # ---- events
 
-    def events(self, job: Job | None, after: int, kinds: Sequence[str]) -> list[feed_store.FeedEvent]:
-        with self._db.read() as connection:
-            return feed_store.since(connection, after, job_seq=job.seq if job else None, kinds=kinds)
+    def events(
+        self, job: Job | None, after: int, kinds: Sequence[str], version: int | None = None
+    ) -> list[feed_store.FeedEvent]:
+        """`version`: the feed's, from before this call. Streams that stand at the same place share one read of it, so
+        that a change costs the same for one client and for a hundred, and none of them reads while nothing changes.
+        None: read anew, also what was committed and not yet told."""
+        place = (job.seq if job else None, after, tuple(kinds), version)
+        with self._sharing:
+            if version is None or place not in self._shared:
+                with self._db.read() as connection:
+                    found = feed_store.since(connection, after, job_seq=place[0], kinds=kinds)
+                if len(self._shared) >= SHARED:
+                    self._shared.clear()
+                self._shared[place] = found
+            return self._shared[place]
 
     def newest_event(self) -> int:
         with self._db.read() as connection:
@@ -214,12 +228,3 @@ def _split(descriptor: int, span: logs.Span, secrets: frozenset[str]) -> Iterato
             end=start + len(part.removesuffix(b"\r")),
         )
         start += len(part) + 1
-
-
-def _pattern(keyword: str, is_regex: bool) -> regex.Pattern[str]:
-    if not is_regex:
-        return regex.compile(regex.escape(keyword), regex.IGNORECASE)
-    try:
-        return regex.compile(keyword)
-    except regex.error as problem:
-        raise Invalid("keyword", f"is not a regular expression: {problem}") from None

@@ -24,6 +24,7 @@ from api.services.store.metrics import SeriesWriter
 from api.services.telemetry import LINES, POINTS
 from api.utils.faults import fault
 from api.utils.logreader import Chunk, Cursor, Line, read, split_span
+from api.utils.logsource import LogSource
 from api.utils.secrets import scrub
 from api.utils.tensorboard import read_events
 
@@ -53,6 +54,7 @@ class Ingestor:
         self._job = job
         self._attempt = attempt
         self._workspace = workspace
+        self._log = LogSource(workspace.log)
         self._secrets = job.spec.secrets
         self._series = SeriesWriter(job.seq, attempt.number)
         self._looked_at_files = 0.0
@@ -81,10 +83,11 @@ class Ingestor:
     def tail(self) -> tuple[str, ...]:
         return tuple(self._tail)
 
-    def turn(self, now: float, *, final: bool = False) -> News:
-        """Reads what is new and commits it. `final`: the writer is gone, so an unfinished line is a line too."""
+    def turn(self, now: float, *, final: bool = False, pid: int | None = None) -> News:
+        """Reads what is new and commits it. `final`: the writer, process `pid`, is gone, so an unfinished line is a
+        line too."""
         batch = _Batch(self.progress, tuple(self._warnings))
-        chunk = self._read_log(final)
+        chunk = self._read_log(final, pid)
         if chunk is not None:
             self._take_log(chunk, batch, now)
         behind = chunk is not None and not chunk.at_end
@@ -115,19 +118,19 @@ class Ingestor:
             os.close(descriptor)
         return [text for data in raw for text in split_span(data)[-TAIL:]]
 
-    def _read_log(self, final: bool) -> Chunk | None:
-        try:
-            descriptor = os.open(self._workspace.log, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-        try:
-            return read(descriptor, self._cursor, final=final)
-        finally:
-            os.close(descriptor)
+    def close(self) -> None:
+        """Lets go of the log."""
+        self._log.close()
+
+    def _read_log(self, final: bool, pid: int | None) -> Chunk | None:
+        descriptor = self._log.descriptor(pid)
+        return None if descriptor is None else read(descriptor, self._cursor, final=final)
 
     def _take_log(self, chunk: Chunk, batch: _Batch, now: float) -> None:
         if chunk.truncated:
             batch.warn("the log file was cut from outside; reading goes on at its new beginning")
+        if self._log.removed:
+            batch.warn("the log file was deleted from outside; what is printed is still read, its text is not kept")
         if chunk.lines or (chunk.open is not None and chunk.open != self._open):
             self.last_output = now
         parse = self._engine.parse

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +14,8 @@ from api.models.job import Attempt, Checkpoint, EndReason, Job, JobSpec, JobStat
 from api.services.engines.base import Engine
 from api.services.executors.base import Executor
 from api.services.feed import Feed
-from api.services.gpus.desk import GpuDesk
+from api.services.gpus.desk import GpuDesk, GpuView
+from api.services.gpus.status import why_busy
 from api.services.store import jobs as store
 from api.services.store.database import Database
 from api.services.supervisor import Supervisor
@@ -22,6 +24,10 @@ from api.services.workspaces import Workspaces
 from api.utils.errors import Conflict, Forbidden, Insufficient, Invalid, NotFound, Unavailable
 from api.utils.faults import fault
 from api.utils.times import iso
+
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
+#: what would change which program runs, or on which device
+OWN_VARIABLES = re.compile(r"LD_.*|PYTHON.*|PATH|BASH_ENV|CUDA_VISIBLE_DEVICES|TRAINYARD_.*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ class JobService:
     def submit(self, actor: Actor, spec: JobSpec, dialect: Dialect, *, wait: bool = True) -> Job:
         """Into the queue. `wait` False: an explicit GPU that is not free is a Conflict."""
         actor.require_run()
+        self._check_env(spec.env)
         checked = self._engine(spec.engine).validate(spec)
         self._check_output(checked.output_dir)
         checked = self._check_gpus(checked)
@@ -91,6 +98,13 @@ class JobService:
         if name not in self._engines:
             raise Invalid("engine", f"there is no engine {name!r}; there are: {', '.join(sorted(self._engines))}")
         return self._engines[name]
+
+    @staticmethod
+    def _check_env(env: Mapping[str, str]) -> None:
+        problems = [(f"env.{n}", "the service sets this itself") for n in env if OWN_VARIABLES.fullmatch(n)]
+        problems += [(f"env.{n}", "is not a variable's name") for n in env if not VARIABLE.fullmatch(n)]
+        if problems:
+            raise Invalid(*problems[0], more=problems[1:])
 
     def _check_output(self, directory: str | None) -> None:
         if directory is None:
@@ -127,7 +141,7 @@ class JobService:
         if claimant is None and gpu_id in view.free:
             return
         raise Conflict(
-            f"GPU {gpu_id} is busy" + (f" with {claimant}" if claimant else " with a process that is not ours"),
+            f"GPU {gpu_id} cannot be had: " + (f"job {claimant} has it" if claimant else self._why(view, gpu_id)),
             data={
                 "gpu_id": gpu_id,
                 "current_task": claimant,
@@ -135,6 +149,11 @@ class JobService:
                 "available_gpus": list(view.free),
             },
         )
+
+    @staticmethod
+    def _why(view: GpuView, gpu_id: int) -> str:
+        gpu = view.snapshot.get(gpu_id)
+        return (gpu and why_busy(gpu, None, view.own_pids, view.snapshot.stale)) or "it is gone"
 
     def _expected_end(self, job_id: str | None) -> float | None:
         """Unix seconds, from the job's own speed; None while there is nothing honest to estimate from."""

@@ -83,7 +83,7 @@ class Worker:
         if seen.pid is not None and self._pid is None:
             self._note_start(seen, now)
         alive = seen.state in ALIVE
-        news = self.ingest.turn(now, final=not alive)
+        news = self.ingest.turn(now, final=not alive, pid=seen.pid)
         self.behind = news.behind
         if news.written:
             self.parts.feed.notify()
@@ -152,7 +152,10 @@ class Worker:
             self._kill(now, "stalled")
 
     def _sample(self, now: float) -> None:
-        if self._sampled_at is not None and 0 <= now - self._sampled_at < SAMPLE_SECONDS:
+        pause = SAMPLE_SECONDS
+        if self.ingest.progress.fatal_since is not None:  # a few looks before the patience with a hang ends
+            pause = min(pause, self._watch.seconds / 4)
+        if self._sampled_at is not None and 0 <= now - self._sampled_at < pause:
             return
         usage = self.parts.executor.usage(self.handle)
         before, elapsed = self._last_usage, now - (self._sampled_at or now)
@@ -246,6 +249,7 @@ class Worker:
                 connection, latest, reason, now, exit_code=exit_code, failure=failure, ended_at=ended_at
             )
         fault("worker.after_finish")
+        self.ingest.close()
         self.parts.feed.notify()
         level = logging.WARNING if self.job.status is JobStatus.FAILED else logging.INFO
         log.log(level, "job %s %s (%s, exit code %s)", self.job.id, self.job.status, reason, exit_code)

@@ -254,6 +254,11 @@ class Service:
     def status(self, job: str) -> str:
         return str(self.get(f"/{job}/progress")["status"])
 
+    def end_of(self, job: str) -> dict[str, Any]:
+        """What explains an end, for a message."""
+        detail = self.detail(job)
+        return {key: detail[key] for key in ("status", "attempts", "failure", "warnings", "progress")}
+
     def wait_status(self, job: str, *wanted: str, deadline: float = 30.0) -> Any:
         """The detail, once the status is one of these; fails at once at another end."""
 
@@ -261,7 +266,7 @@ class Service:
             status = self.status(job)
             if status in wanted:
                 return True
-            assert status not in TERMINAL, f"{job} is {status}, not {wanted}: {self.detail(job)}"
+            assert status not in TERMINAL, f"{job} is {status}, not {wanted}: {self.end_of(job)}"
             return False
 
         wait_for(look, deadline, f"{job} to be {' or '.join(wanted)}")
@@ -270,7 +275,7 @@ class Service:
     def wait_step(self, job: str, step: int, deadline: float = 30.0) -> int:
         def look() -> int:
             seen = self.get(f"/{job}/progress")
-            assert seen["status"] not in TERMINAL, self.detail(job)
+            assert seen["status"] not in TERMINAL, self.end_of(job)
             now = seen["progress"]["current_step"] or 0
             return now if now >= step else 0
 

@@ -188,10 +188,10 @@ def request(path: str, *lines: str, method: str = "GET", token: bool = True) -> 
 
 def read_all(sock: socket.socket) -> bytes:
     """What arrives until the server closes; a reset is a failure."""
-    got = b""
+    got = bytearray()  # adding to bytes would copy all of them each time
     while data := sock.recv(65536):
         got += data
-    return got
+    return bytes(got)
 
 
 def hear(sock: socket.socket, awaited: bytes) -> bytes:
@@ -391,10 +391,10 @@ def test_a_refused_body_is_never_a_request(tmp_path: Path) -> None:
                 assert read_all(sock).count(b"HTTP/1.") == 1
         with running.connect() as sock:
             sock.sendall(outer)
-            hear(sock, b"who?")
+            assert b"who?" in read_all(sock)
             sock.sendall(inner)  # after the answer, while the server lingers
             sock.shutdown(socket.SHUT_WR)
-            read_all(sock)
+            until(lambda: not running.server._channels())
         assert [head.path for head in running.site.heads] == ["/x", "/x"]
         assert running.site.served == []
 
@@ -543,12 +543,12 @@ def test_a_fast_reader_gets_a_share_at_a_time(tmp_path: Path, monkeypatch: pytes
         shares.append(before - channel.total_outbufs_len)
         return sent
 
-    monkeypatch.setattr(serving, "TURN_BYTES", 1)
+    monkeypatch.setattr(serving, "TURN_BYTES", serving.PIECE_BYTES)
     monkeypatch.setattr(serving._Channel, "_flush_some", recorded)
     with serving_site(tmp_path) as running, running.connect() as sock:
         sock.sendall(request("/file", "Connection: close"))
         assert len(read_all(sock)) > BIG
-    assert max(shares) <= serving.PIECE_BYTES
+    assert max(shares) < 2 * serving.PIECE_BYTES
 
 
 def test_ranges_and_heads_over_the_wire(tmp_path: Path) -> None:

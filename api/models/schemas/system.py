@@ -79,7 +79,7 @@ class GpuPointSchema(Answer):
 
 
 class GpuDetailSchema(GpuSchema):
-    history = fields.List(fields.Dict())
+    history = fields.List(fields.Nested(GpuPointSchema), metadata={"description": "the last 60 s, oldest first"})
 
 
 class AvailableGpuSchema(Answer):
@@ -87,7 +87,7 @@ class AvailableGpuSchema(Answer):
     name = fields.String(allow_none=True)
     memory_total = _number("MB")
     memory_free = _number("MB")
-    status = fields.String()
+    status = choice(GpuStatus.AVAILABLE)
     recommended_for = fields.List(fields.String())
 
 

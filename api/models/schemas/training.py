@@ -32,22 +32,22 @@ class StartSchema(Strict):
         required=True,
         keys=fields.String(),
         metadata={
-            "description": "becomes the dataset TOML: at least one `directory` (or `directories`), each with an absolute "
-            "`path` or a `path_id`; other keys are diffusion-pipe's own and pass unchanged"
+            "description": "becomes the dataset TOML: at least one `directory` (or `directories`), each with an "
+            "absolute `path` or a `path_id`; other keys are diffusion-pipe's own and pass unchanged"
         },
     )
     config = fields.Dict(
         keys=fields.String(),
         load_default=dict,
         metadata={
-            "description": "becomes the main TOML: flat keys, or grouped under `save`, `optimization` and `eval`; the keys "
-            "of `model`, `adapter`, `optimizer` and `monitoring` pass unchanged. GET /api/v1/engines has all of them"
+            "description": "becomes the main TOML: flat keys, or grouped under `save`, `optimization` and `eval`; the "
+            "keys of `model`, `adapter`, `optimizer` and `monitoring` pass unchanged. GET /api/v1/engines has them all"
         },
     )
     gpu_id = integer(-1, 1023, metadata={"description": "-1 or absent: the scheduler picks an idle one"})
     num_gpus = integer(1, 1024, load_default=1, metadata={"description": "that many are leased together"})
     wait = StrictBoolean(
-        load_default=False, metadata={"description": "an explicit `gpu_id` that is busy: true queues for it, false is 409"}
+        load_default=False, metadata={"description": "queue for an explicit `gpu_id` that is busy; false: 409"}
     )
     priority = integer(0, 10, load_default=0, metadata={"description": "larger first"})
     description = text(0, 10_000, metadata={"description": "for people; lists search it"})
@@ -113,12 +113,12 @@ class LogFilterQuery(Strict):
 class LogsQuery(LogFilterQuery):
     tail = query_integer(0, 10_000, load_default=100, metadata={"description": "how many of the last lines"})
     since = moment("lines read at or after this moment (ISO 8601)")
-    offset = query_integer(0, metadata={"description": "a byte cursor (`next_cursor`): the lines after it, not the last"})
-    limit = query_integer(1, 10_000, load_default=100, metadata={"description": "with `offset`: how many lines at most"})
+    offset = query_integer(0, metadata={"description": "a byte cursor (`next_cursor`): the lines after it"})
+    limit = query_integer(1, 10_000, load_default=100, metadata={"description": "with `offset`: how many lines"})
 
 
 class SearchQuery(LogFilterQuery):
-    keyword = text(1, 1000, required=True, metadata={"description": "what to look for, letter case aside"})
+    keyword = text(1, 1000, required=True, metadata={"description": "letter case does not count, but in a `regex`"})
     regex = fields.Boolean(load_default=False, metadata={"description": "the keyword is a regular expression"})
     start_time = moment("lines read at or after this moment (ISO 8601)")
     end_time = moment("lines read at or before this moment (ISO 8601)")
@@ -260,7 +260,7 @@ class AttemptSchema(Answer):
 
 class CheckpointSchema(Answer):
     name = fields.String()
-    kind = choice("state", "weights", metadata={"description": "`state` can be resumed from, `weights` are the product"})
+    kind = choice("state", "weights", metadata={"description": "`state` can be resumed from"})
     epoch = _whole()
     step = _whole()
     path = fields.String()

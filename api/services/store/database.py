@@ -80,8 +80,9 @@ class Database:
             self._check()
             with self._writer.connect() as connection:
                 command.upgrade(alembic_config(connection), "head")
-        except DatabaseError as problem:
-            raise DamagedDatabase(f"the database {self.path} cannot be used: {problem.orig}") from problem
+        except (DatabaseError, sqlite3.DatabaseError) as problem:
+            told = getattr(problem, "orig", problem)
+            raise DamagedDatabase(f"the database {self.path} cannot be used: {told}") from problem
         except CommandError as problem:
             raise DamagedDatabase(f"the database {self.path} was made by another version: {problem}") from problem
         self.path.chmod(0o600)
@@ -135,7 +136,7 @@ class Database:
             try:
                 with connection.begin():
                     yield connection
-            except OperationalError as problem:
+            except (OperationalError, sqlite3.OperationalError) as problem:  # the driver's own where it is used directly
                 raise _translated(problem) from problem
             finally:
                 self._depth -= 1
@@ -172,8 +173,8 @@ def driver(connection: Connection) -> sqlite3.Connection:
     return raw
 
 
-def _translated(problem: OperationalError) -> Exception:
-    text = str(problem.orig)
+def _translated(problem: Exception) -> Exception:
+    text = str(getattr(problem, "orig", problem))
     if "database is locked" in text:
         return Unavailable("the database is busy; try again", retry_after=5)
     if "disk is full" in text or "disk I/O error" in text:

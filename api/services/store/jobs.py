@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.sql import ColumnElement, Select
 
 from api.models.job import Attempt, EndReason, Failure, Job, JobSpec, JobStatus, Resources
@@ -49,47 +51,39 @@ class NewJob:
     new_id: Callable[[], str]
 
 
-def spec_to_dict(spec: JobSpec) -> dict[str, Any]:
+def spec_text(spec: JobSpec) -> str:
+    """As the database keeps it."""
     data = {name: getattr(spec, name) for name in JobSpec.__dataclass_fields__}
     data["resources"] = asdict(spec.resources)
     for name in ("params", "env", "extra"):
         data[name] = dict(data[name])
-    return data
+    return json.dumps(data)
 
 
-def spec_from_dict(data: Mapping[str, Any]) -> JobSpec:
-    fields = dict(data)
-    resources = dict(fields["resources"])
+@lru_cache(maxsize=512)
+def spec_of(text: str) -> JobSpec:
+    """Kept, since a spec never changes, is the largest part of a row, and is read with every look at a job."""
+    fields = json.loads(text)
+    resources = fields["resources"]
     resources["gpu_ids"] = tuple(resources["gpu_ids"])
     fields["resources"] = Resources(**resources)
     fields["tags"] = tuple(fields["tags"])
     return JobSpec(**fields)
 
 
+_FIELDS = tuple(Job.__dataclass_fields__)
+_JOBS = select(*(jobs.c[name] for name in _FIELDS))
+
+
 def job_from_row(row: Row[Any]) -> Job:
-    return Job(
-        id=row.id,
-        seq=row.seq,
-        dialect=row.dialect,
-        spec=spec_from_dict(row.spec),
-        status=JobStatus(row.status),
-        owner_id=row.owner_id,
-        team_id=row.team_id,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        attempt=row.attempt,
-        series=row.series,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        reason=EndReason(row.reason) if row.reason else None,
-        stop_requested_at=row.stop_requested_at,
-        stop_forced=row.stop_forced,
-        failure=Failure(**row.failure) if row.failure else None,
-        error_message=row.error_message,
-        warnings=tuple(row.warnings),
-        gpu_ids=tuple(row.gpu_ids),
-        progress=row.progress,
-    )
+    """Of a query that `_JOBS` begins."""
+    fields = dict(zip(_FIELDS, row, strict=True))
+    fields["spec"] = spec_of(fields["spec"])
+    fields["status"] = JobStatus(fields["status"])
+    fields["reason"] = EndReason(fields["reason"]) if fields["reason"] else None
+    fields["failure"] = Failure(**fields["failure"]) if fields["failure"] else None
+    fields["warnings"], fields["gpu_ids"] = tuple(fields["warnings"]), tuple(fields["gpu_ids"])
+    return Job(**fields)
 
 
 def attempt_from_row(row: Row[Any], job_id: str) -> Attempt:
@@ -112,8 +106,11 @@ def attempt_from_row(row: Row[Any], job_id: str) -> Attempt:
 # ---- reading
 
 
+_GET = _JOBS.where(jobs.c.id == bindparam("job_id"))
+
+
 def get(connection: Connection, job_id: str) -> Job:
-    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
+    row = connection.execute(_GET, {"job_id": job_id}).first()
     if row is None:
         raise NotFound(f"there is no job {job_id!r}")
     return job_from_row(row)
@@ -143,17 +140,31 @@ def page(
     connection: Connection, viewer: Viewer, wanted: JobFilter, *, limit: int, offset: int
 ) -> tuple[list[Job], int]:
     """Newest first, with the number of all that match."""
+    matching, seq = _matching(viewer, wanted)
+    shown = matching.order_by(seq.desc()).limit(limit).offset(offset)
+    rows = connection.execute(_JOBS.where(jobs.c.seq.in_(shown)).order_by(jobs.c.seq.desc()))
+    found = [job_from_row(row) for row in rows]
+    if len(found) < limit and (found or not offset):
+        return found, offset + len(found)
+    return found, connection.execute(matching.with_only_columns(func.count())).scalar_one()
+
+
+def _matching(viewer: Viewer, wanted: JobFilter) -> tuple[Select[Any], ColumnElement[int]]:
+    """The numbers of the jobs that a list is about, and that column. Reads indexes only: a job's row is large."""
     conditions = _conditions(viewer, wanted)
-    total = connection.execute(_filtered(select(func.count()).select_from(jobs), conditions)).scalar_one()
-    query = _filtered(select(jobs), conditions).order_by(jobs.c.seq.desc()).limit(limit).offset(offset)
-    return [job_from_row(row) for row in connection.execute(query)], total
-
-
-def _filtered(query: Select[Any], conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    return query.where(*conditions) if conditions else query
+    if wanted.tag is None and wanted.gpu_id is None:
+        return select(jobs.c.seq).select_from(jobs).where(*conditions), jobs.c.seq
+    table = job_gpus if wanted.tag is None else job_tags
+    own = job_gpus.c.gpu_id == wanted.gpu_id if wanted.tag is None else job_tags.c.tag == wanted.tag
+    seq = table.c.job_seq
+    matching = select(seq).select_from(table).where(own)
+    if conditions:
+        matching = matching.join(jobs, jobs.c.seq == seq).where(*conditions)
+    return matching, seq
 
 
 def _conditions(viewer: Viewer, wanted: JobFilter) -> list[ColumnElement[bool]]:
+    """On the jobs themselves: all but a tag, and a GPU where no tag is given."""
     found: list[ColumnElement[bool]] = []
     if not viewer.everything:
         found.append(or_(jobs.c.owner_id == viewer.user_id, jobs.c.team_id.in_(sorted(viewer.team_ids))))
@@ -165,10 +176,8 @@ def _conditions(viewer: Viewer, wanted: JobFilter) -> list[ColumnElement[bool]]:
     ):
         if value is not None:
             found.append(column == value)
-    if wanted.gpu_id is not None:
+    if wanted.gpu_id is not None and wanted.tag is not None:
         found.append(jobs.c.seq.in_(select(job_gpus.c.job_seq).where(job_gpus.c.gpu_id == wanted.gpu_id)))
-    if wanted.tag is not None:
-        found.append(jobs.c.seq.in_(select(job_tags.c.job_seq).where(job_tags.c.tag == wanted.tag)))
     if wanted.q:
         found.append(or_(*(c.contains(wanted.q, autoescape=True) for c in (jobs.c.id, jobs.c.name))))
     return found
@@ -203,7 +212,7 @@ def queue_position(connection: Connection, job: Job) -> int | None:
 
 
 def with_status(connection: Connection, status: JobStatus) -> list[Job]:
-    query = select(jobs).where(jobs.c.status == status).order_by(jobs.c.seq)
+    query = _JOBS.where(jobs.c.status == status).order_by(jobs.c.seq)
     return [job_from_row(row) for row in connection.execute(query)]
 
 
@@ -234,7 +243,7 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
         "status": JobStatus.QUEUED,
         "priority": spec.priority,
         "needs_gpu": spec.resources.needs_gpu,
-        "spec": spec_to_dict(spec),
+        "spec": spec_text(spec),
         "attempt": 1,
         "series": 1,
         "created_at": now,
@@ -249,6 +258,8 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
     seq = connection.execute(insert(jobs).values(values)).inserted_primary_key[0]  # type: ignore[index]
     if spec.tags:
         connection.execute(insert(job_tags), [{"tag": tag, "job_seq": seq} for tag in dict.fromkeys(spec.tags)])
+    if spec.resources.gpu_ids:
+        connection.execute(insert(job_gpus), [{"gpu_id": gpu, "job_seq": seq} for gpu in spec.resources.gpu_ids])
     _add_attempt(connection, seq, 1, 1, new.output_dir(job_id), None)
     job = get(connection, job_id)
     publish_status(connection, job, now)
@@ -357,7 +368,7 @@ def claim(connection: Connection, room: Room, now: float) -> Job | None:
 
 
 def _queue(*, needs_gpu: bool) -> Select[Any]:
-    waiting = select(jobs).where(jobs.c.status == JobStatus.QUEUED, jobs.c.needs_gpu == needs_gpu)
+    waiting = _JOBS.where(jobs.c.status == JobStatus.QUEUED, jobs.c.needs_gpu == needs_gpu)
     return waiting.order_by(jobs.c.priority.desc(), jobs.c.seq)
 
 
@@ -529,6 +540,6 @@ def gpu_claimant(connection: Connection, gpu_id: int) -> str | None:
     if holder is not None:
         return str(holder)
     for row in connection.execute(_queue(needs_gpu=True)):
-        if gpu_id in row.spec["resources"]["gpu_ids"]:
+        if gpu_id in spec_of(row.spec).resources.gpu_ids:
             return str(row.id)
     return None

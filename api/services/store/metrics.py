@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -191,9 +192,11 @@ def _roll_up(connection: Connection, series_id: int, before: int, points: Sequen
 
 
 def _extremes(points: Sequence[tuple[int, float | None]]) -> tuple[object, ...]:
-    """As a row of the rollups has them: lowest, highest, first without a value."""
+    """As a row of the rollups has them: lowest, highest, first without a value. Of equal ones the first counts,
+    so that it does not matter in which batches the points came."""
     numbers = [(value, x) for x, value in points if value is not None]
-    low, high = (min(numbers), max(numbers)) if numbers else ((None, None), (None, None))
+    low = min(numbers, key=itemgetter(0), default=(None, None))
+    high = max(numbers, key=itemgetter(0), default=(None, None))
     null_x = next((x for x, value in points if value is None), None)
     return low[1], low[0], high[1], high[0], null_x
 

@@ -40,7 +40,7 @@ jobs = Table(
     Column("status", String(16), nullable=False),
     Column("priority", Integer, nullable=False),
     Column("needs_gpu", Boolean, nullable=False),
-    Column("spec", JSON, nullable=False),
+    Column("spec", Text, nullable=False),  # JSON, decoded by hand
     Column("attempt", Integer, nullable=False),
     Column("series", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
@@ -59,10 +59,11 @@ jobs = Table(
     Column("log_position", JSON, nullable=False),  # a logreader Cursor: what of the log the tables hold
     Column("total_lines", Integer, nullable=False),
     Index("ix_jobs_queue", "status", "needs_gpu", text("priority DESC"), "seq"),
-    Index("ix_jobs_status_seq", "status", "seq"),
+    Index("ix_jobs_by_status", "status", "seq", "owner_id", "team_id"),
     Index("ix_jobs_owner_id_seq", "owner_id", "seq"),
-    Index("ix_jobs_engine_seq", "engine", "seq"),
-    Index("ix_jobs_dialect_seq", "dialect", "seq"),
+    Index("ix_jobs_by_engine", "engine", "seq", "owner_id", "team_id"),
+    Index("ix_jobs_by_dialect", "dialect", "seq", "owner_id", "team_id"),
+    Index("ix_jobs_list", "seq", "owner_id", "team_id", "id", "name"),  # what a list looks at, a tenth of a row
     sqlite_autoincrement=True,
 )
 

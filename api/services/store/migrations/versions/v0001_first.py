@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("needs_gpu", sa.Boolean(), nullable=False),
-        sa.Column("spec", sa.JSON(), nullable=False),
+        sa.Column("spec", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("series", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
@@ -48,11 +48,12 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index("ix_jobs_dialect_seq", ["dialect", "seq"], unique=False)
-        batch_op.create_index("ix_jobs_engine_seq", ["engine", "seq"], unique=False)
+        batch_op.create_index("ix_jobs_by_dialect", ["dialect", "seq", "owner_id", "team_id"], unique=False)
+        batch_op.create_index("ix_jobs_by_engine", ["engine", "seq", "owner_id", "team_id"], unique=False)
+        batch_op.create_index("ix_jobs_list", ["seq", "owner_id", "team_id", "id", "name"], unique=False)
         batch_op.create_index("ix_jobs_owner_id_seq", ["owner_id", "seq"], unique=False)
         batch_op.create_index("ix_jobs_queue", ["status", "needs_gpu", sa.text("priority DESC"), "seq"], unique=False)
-        batch_op.create_index("ix_jobs_status_seq", ["status", "seq"], unique=False)
+        batch_op.create_index("ix_jobs_by_status", ["status", "seq", "owner_id", "team_id"], unique=False)
 
     op.create_table(
         "teams",
@@ -324,10 +325,11 @@ def downgrade() -> None:
     op.drop_table("users")
     op.drop_table("teams")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.drop_index("ix_jobs_status_seq")
+        batch_op.drop_index("ix_jobs_by_status")
         batch_op.drop_index("ix_jobs_owner_id_seq")
-        batch_op.drop_index("ix_jobs_engine_seq")
-        batch_op.drop_index("ix_jobs_dialect_seq")
+        batch_op.drop_index("ix_jobs_list")
+        batch_op.drop_index("ix_jobs_by_engine")
+        batch_op.drop_index("ix_jobs_by_dialect")
 
     op.drop_table("jobs")
     # ### end Alembic commands ###

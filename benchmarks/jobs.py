@@ -1,0 +1,88 @@
+"""What 100,000 jobs cost more than 1,000: two services, asked in turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from statistics import median
+
+from api.models.job import JobStatus
+from api.services.store import jobs as store
+from api.services.store.database import Database
+from benchmarks.fill import add_jobs, database
+from benchmarks.report import Row, ratio_at_most
+from benchmarks.service import interleaved, ratio, trainyard, workplace
+
+SMALL = 1000
+ASKS = {
+    "list, limit=50": "/training/list?limit=50",
+    "list, limit=50, offset half": "/training/list?limit=50&offset=HALF",
+    "list by status": "/training/list?limit=50&status=failed",
+    "list by engine": "/training/list?limit=50&engine=diffusion_pipe",
+    "list by a common tag": "/training/list?limit=50&tag=lora",
+    "list by a rare tag": "/training/list?limit=50&tag=rare",
+    "list by q, common": "/training/list?limit=50&q=shapes",
+    "list by q, an id": "/training/list?limit=50&q=ID",
+    "job detail": "/training/ID",
+    "progress": "/training/ID/progress",
+    "system overview": "/system/overview",
+}
+
+
+class Undo(Exception):
+    """Takes a transaction back."""
+
+
+def claimed(db: Database) -> float:
+    """Seconds to claim the next job; taken back afterwards."""
+    began = time.perf_counter()
+    try:
+        with db.write(durable=False) as connection:
+            if store.claim(connection, store.Room((), 1), time.time()) is None:
+                raise RuntimeError("nothing was claimed")
+            taken = time.perf_counter() - began
+            raise Undo
+    except Undo:
+        return taken
+
+
+def run(quick: bool) -> list[Row]:
+    sizes = (SMALL, 10_000 if quick else 100_000)
+    rounds = 5 if quick else 25
+    rows: list[Row] = []
+    with workplace() as home, ExitStack() as stack:
+        queues: dict[int, Callable[[], float]] = {}
+        clients, some_id = {}, {}
+        for size in sizes:
+            with database(home / f"data{size}") as db:
+                ids = add_jobs(db, size)
+            some_id[size] = ids[size // 3]
+            clients[size] = stack.enter_context(trainyard(home / f"data{size}")).client()
+        for name, path in ASKS.items():
+            clocks = {}
+            for size in sizes:
+                url = "/api/v1" + path.replace("ID", some_id[size]).replace("HALF", str(size // 2))
+                clocks[size] = lambda c=clients[size], u=url: c.seconds(u)
+            rows.append(_row(name, clocks, rounds))
+        for size in sizes:
+            db = stack.enter_context(database(home / f"queue{size}"))
+            add_jobs(db, size, status=JobStatus.QUEUED)
+            queues[size] = lambda db=db: claimed(db)
+        rows.append(_row("claim of the next of so many that wait", queues, rounds))
+    return rows
+
+
+def _row(name: str, clocks: dict, rounds: int) -> Row:
+    interleaved(clocks, 2)
+    found = interleaved(clocks, rounds)
+    small, large = clocks
+    return Row(
+        f"{large:,} jobs: {name}",
+        median(found[large]) * 1000,
+        "ms",
+        median(found[small]) * 1000,
+        f"{small:,} jobs",
+        ratio(found[large], found[small]),
+        ratio_at_most(3),
+    )
