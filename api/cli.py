@@ -63,6 +63,7 @@ def serve(settings: Settings) -> int:
     from api.logs import configure
     from api.services.store.database import DamagedDatabase
     from api.serving import ServeError
+    from api.utils.memory import calm_collector
     from api.web import build_server
 
     configure(settings.log_format)
@@ -81,6 +82,7 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
     composition.start(services)
+    calm_collector()
     thread = threading.Thread(target=server.run, name="server", daemon=True)
     thread.start()
     for address in server.addresses:

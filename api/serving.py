@@ -13,9 +13,11 @@ from __future__ import annotations
 import errno
 import logging
 import resource
+import select
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -182,8 +184,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         if self.header_bytes_received >= self.adj.max_request_header_size:
             return  # not the client's header, but what waitress puts in its place for a 431
         self.path = "/" + self.path.lstrip("/")  # what the router makes of it; gate and router must agree
-        names = [line.partition(b":")[0].lower().decode("latin-1") for line in _field_lines(header_plus)]
-        self.head = self._make_head(frozenset(name for name in names if names.count(name) > 1))
+        names = Counter(line.partition(b":")[0].lower().decode("latin-1") for line in _field_lines(header_plus))
+        self.head = self._make_head(frozenset(name for name, times in names.items() if times > 1))
         problem = self._framing_problem(set(names))
         if problem:
             self._refuse(400, problem)
@@ -337,7 +339,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         return sent
 
     def send(self, data: bytes, do_close: bool = True) -> int:
-        if self._turn <= 0:
+        if self._turn <= 0 or not self.connected:
             return 0  # waitress takes it for a full socket and comes back
         sent: int = super().send(data, do_close=do_close)
         self._turn -= sent
@@ -364,8 +366,8 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             self.will_close = True
 
     def readable(self) -> bool:
-        if self.linger_until and not self.will_close:
-            return True
+        if self.refused and not self.will_close:
+            return True  # and throw it away
         return bool(super().readable())
 
     def handle_close(self) -> None:
@@ -384,7 +386,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         if self.total_outbufs_len:
             return now - self.moved > options.idle_timeout
         if self.requests or self.serving or self.close_when_flushed:
-            return False
+            return not self.readable() and self._hung_up()
         request = self.request
         if request is not None and request.body_started is not None:
             return self._body_overdue(now, request)
@@ -393,6 +395,12 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         patience = options.header_timeout if begun else options.idle_timeout
         idle = now - self.waiting_since > options.idle_timeout
         return idle or now - since > (min(patience, CROWDED_IDLE) if crowded else patience)
+
+    def _hung_up(self) -> bool:
+        """Whether the client has gone; waitress reads no more, and would not see it, while a second request waits."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def _body_overdue(self, now: float, request: Any) -> bool:
         options = self.owner.options

@@ -8,6 +8,7 @@ import os
 from flask import Flask
 
 from api.models.dialect import dialect_of
+from api.routes.requests import request_id_of
 from api.services.access import Gate, HostPolicy, Refusal, RequestHead, local_operator
 from api.services.container import Services
 from api.services.doorkeeper import FREE, Doorkeeper
@@ -21,8 +22,10 @@ LOGIN_BODY = 64 * 1024  # of a caller whom nobody knows yet
 def refusal(head: RequestHead | None, status: int, message: str) -> Refusal:
     """A refusal in the dialect of the path that was asked for."""
     body = dialect_of(head.path if head else "/api/v1").error(status, message, None)
-    headers = (("WWW-Authenticate", "Token"),) if status == 401 else ()
-    return Refusal(status, headers, json.dumps(body, ensure_ascii=False).encode() + b"\n", "application/json")
+    headers = [("X-Request-ID", request_id_of(head.headers.get("x-request-id", "") if head else ""))]
+    if status == 401:
+        headers.append(("WWW-Authenticate", "Token"))
+    return Refusal(status, tuple(headers), json.dumps(body, ensure_ascii=False).encode() + b"\n", "application/json")
 
 
 def is_preflight(head: RequestHead, origins: frozenset[str]) -> bool:

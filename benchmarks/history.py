@@ -36,7 +36,9 @@ def run(quick: bool) -> list[Row]:
                 urls = {size: base[size] + query.replace("MIDDLE", str(size // 2)) for size in sizes}
                 rows += _rows(name, {size: (lambda u=url: client.seconds(u)) for size, url in urls.items()}, quick)
             detail = {size: f"/api/v1/training/{job}" for size, job in ids.items()}
-            rows += _rows("job detail", {size: (lambda u=url: client.seconds(u)) for size, url in detail.items()}, quick)
+            rows += _rows(
+                "job detail", {size: (lambda u=url: client.seconds(u)) for size, url in detail.items()}, quick
+            )
     return rows
 
 

@@ -132,9 +132,9 @@ def wait_ready(port: int) -> None:
 
 
 @contextmanager
-def hello() -> Iterator[Service]:
+def hello(*arguments: str) -> Iterator[Service]:
     """The barest: one Flask route on waitress."""
-    with process(("-m", "benchmarks.hello")) as service:
+    with process(("-m", "benchmarks.hello", *arguments)) as service:
         yield service
 
 

@@ -65,7 +65,15 @@ def run(quick: bool) -> list[Row]:
     ]
     return [
         *times,
-        Row("idle memory, PSS", memory["Pss"], "MB", memory["bare"], against, memory["Pss"] / memory["bare"], at_most(120)),
+        Row(
+            "idle memory, PSS",
+            memory["Pss"],
+            "MB",
+            memory["bare"],
+            against,
+            memory["Pss"] / memory["bare"],
+            at_most(120),
+        ),
         Row("idle memory, RSS", memory["Rss"], "MB", goal=at_most(120)),
         Row("training libraries in the process", len(libraries), "", goal=at_most(0)),
     ]

@@ -12,11 +12,11 @@ from statistics import median
 from benchmarks.report import Row, at_most, ratio_at_most
 from benchmarks.service import Client, interleaved, quantile, trainer, training_request, trainyard, until, workplace
 
-CHILD = '''
+CHILD = """
 import time
 print("first", repr(time.time()), flush=True)
 print("TRAINING COMPLETE!", flush=True)
-'''
+"""
 
 
 def spawned(script: Path) -> float:
@@ -66,5 +66,3 @@ def run(quick: bool) -> list[Row]:
         Row("line printed → seen by a log client, p95", quantile(seen, 0.95) * 1000, "ms", goal=at_most(250)),
         Row("last line → status completed, p50", median(ended) * 1000, "ms"),
     ]
-
-

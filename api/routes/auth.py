@@ -18,6 +18,12 @@ from api.services.credentials import SESSION_COOKIE, NewSession, csrf_of
 from api.utils.errors import TooMany
 from api.utils.times import iso
 
+FIELD_PROBLEMS = {
+    "anyOf": [
+        {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
+        {"$ref": "#/components/schemas/BareError"},
+    ]
+}
 BODIES = ("application/json", "application/x-www-form-urlencoded")
 COOKIE_LIFE = 400 * 86400  # seconds; longer than a session, whose end is ours to say
 
@@ -46,7 +52,10 @@ def _add_converter(state: BlueprintSetupState) -> None:
     requestBody={"required": True, "content": {kind: {"schema": schemas.LoginSchema} for kind in BODIES}},
     responses={
         "200": {"description": "OK", "content": {"application/json": {"schema": schemas.TokenAuthSchema}}},
-        "400": {"description": "a field is missing, or name and password do not fit"},
+        "400": {
+            "description": "a field is missing, or name and password do not fit",
+            "content": {"application/json": {"schema": FIELD_PROBLEMS}},
+        },
         "429": {"description": "five failed attempts within a minute"},
     },
 )
@@ -178,6 +187,7 @@ def add_user(body: dict[str, Any]) -> Response:
 @blueprint.patch("/users/<row:user_id>")
 @blueprint.arguments(schemas.UserChangeSchema)
 @blueprint.response(200, enveloped(schemas.UserSchema))
+@blueprint.alt_response(409, schema=enveloped(None), description="the local operator cannot be changed")
 def change_user(body: dict[str, Any], user_id: int) -> Response:
     """Give a user another role or password (admin)."""
     accounts, who = services().accounts, actor()
@@ -190,6 +200,7 @@ def change_user(body: dict[str, Any], user_id: int) -> Response:
 
 @blueprint.delete("/users/<row:user_id>")
 @blueprint.response(200, enveloped(schemas.IdSchema))
+@blueprint.alt_response(409, schema=enveloped(None), description="the local operator cannot be removed")
 def remove_user(user_id: int) -> Response:
     """Remove a user with their tokens (admin); what they made stays."""
     services().accounts.remove_user(actor(), user_id)
@@ -211,6 +222,7 @@ def tokens(query: dict[str, Any]) -> Response:
 @blueprint.post("/tokens")
 @blueprint.arguments(schemas.NewTokenSchema)
 @blueprint.response(201, enveloped(schemas.NewTokenAnswerSchema))
+@blueprint.alt_response(404, schema=enveloped(None), description="there is no such user")
 def add_token(body: dict[str, Any]) -> Response:
     """Make a token; it is shown only in this answer."""
     scopes = [Scope(word) for word in body["scopes"]] if "scopes" in body else None

@@ -22,8 +22,7 @@ class Parser(FlaskParser):
             return {}
         if not req.is_json:
             raise UnsupportedMediaType
-        body = req.get_json()
-        return {} if body is None else body
+        return req.get_json()
 
 
 class Blueprint(SmorestBlueprint):  # type: ignore[misc]

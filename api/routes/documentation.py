@@ -80,6 +80,7 @@ def describe(app: Flask, api: Api) -> None:
         for method, operation in item.items():
             if method in METHODS:
                 _complete(path, method, operation)
+                _complete_body(operation, components["schemas"])
     spec["paths"].update(PLAIN_PATHS)
     spec["tags"].append({"name": "service", "description": "The service itself"})
     app.extensions["openapi"] = spec
@@ -147,10 +148,13 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         code, text = ERRORS[name]
         bare = {"description": text, "content": _json("BareError", {"detail": text})}
         responses.setdefault(str(code), bare if is_bare else {"$ref": f"#/components/responses/{name}"})
-    for code, response in responses.items():
+    for status, response in responses.items():
         content = response.get("content", {}).get("application/json", {})
-        if int(code) >= 400 and content.get("schema") == {"$ref": "#/components/schemas/EmptyEnvelope"}:
+        if int(status) >= 400 and content.get("schema") == {"$ref": "#/components/schemas/EmptyEnvelope"}:
             content["schema"] = {"$ref": "#/components/schemas/Error"}
+    for response in responses.values():
+        if is_bare and "$ref" not in response and "content" not in response:
+            response["content"] = _json("BareError", {"detail": response["description"]})
     _complete_special(path, operation)
     _show(EXAMPLES.get((method, path), {}), operation)
     operation["responses"] = dict(sorted(responses.items()))
@@ -171,6 +175,19 @@ def _possible(path: str, method: str, operation: dict[str, Any]) -> Iterator[str
         yield from ("Unavailable", "Full")
     elif path.endswith(STREAMS):
         yield "Unavailable"
+
+
+def _complete_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """A body of optional fields may be absent, and a null is an absent field."""
+    body = operation.get("requestBody", {"content": {}})
+    for content in body["content"].values():
+        schema = schemas[content["schema"]["$ref"].rpartition("/")[2]]
+        body["required"] = bool(schema.get("required"))
+        for name, field in schema["properties"].items():
+            if name not in schema.get("required", ()) and isinstance(field["type"], str):
+                field["type"] = [field["type"], "null"]
+                if "enum" in field:
+                    field["enum"] = [*field["enum"], None]
 
 
 STREAMS = ("/stream", "/events")
@@ -214,7 +231,7 @@ RANGE_PARAMETERS = [
 FILE_HEADERS = {
     "ETag": {"schema": {"type": "string"}, "description": "changes with the file's size and time of change"},
     "Accept-Ranges": {"schema": {"type": "string"}, "example": "bytes"},
-    "Content-Disposition": {"schema": {"type": "string"}, "example": "attachment; filename=\"adapter.safetensors\""},
+    "Content-Disposition": {"schema": {"type": "string"}, "example": 'attachment; filename="adapter.safetensors"'},
 }
 STREAM_EXAMPLES = {
     "/api/v1/training/{task_id}/logs/stream": "id: 4096\n"

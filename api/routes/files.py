@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import toml
 from flask import Response, request
 
 from api.models.job import Job
 from api.routes.http import refuse, services
 from api.services.store import jobs as store
-from api.utils.downloads import file_response, open_beneath
+from api.utils.downloads import attachment, file_response, open_beneath
 from api.utils.errors import NotFound
+from api.utils.secrets import masked, scrub
 from api.utils.times import iso
 
 MOST = 10_000  # files that one answer lists
@@ -49,11 +52,27 @@ def _files(directory: Path) -> Iterator[tuple[str, os.stat_result]]:
                 yield os.path.relpath(full, directory), info
 
 
+def _without_secrets(job: Job, path: str, file: BinaryIO) -> bytes | None:
+    """A trainer copies its configuration to its outputs, keys and all: the masked text. None: send it as it is."""
+    if not job.spec.secrets or not path.endswith(".toml"):
+        return None
+    text = file.read().decode("utf-8", "replace")
+    try:
+        return toml.dumps(masked(tomllib.loads(text))).encode()
+    except tomllib.TOMLDecodeError:
+        return scrub(text, job.spec.secrets).encode()
+
+
 def send_artifact(job: Job, path: str, attempt: int | None) -> Response:
     try:
         file = open_beneath(_directory(job, attempt), path)
     except FileNotFoundError:
         raise NotFound(f"job {job.id} has no file {path!r}") from None
+    shown = _without_secrets(job, path, file)
+    if shown is not None:
+        file.close()
+        disposition = {"Content-Disposition": attachment(os.path.basename(path))}
+        return Response(shown, mimetype="application/octet-stream", headers=disposition)
     size = os.fstat(file.fileno()).st_size
     status, headers, body = file_response(
         request.environ, file, size, request.headers.get("Range"), download_name=os.path.basename(path)

@@ -32,9 +32,13 @@ def install_requests(app: Flask) -> None:
     app.teardown_request(_forget)
 
 
+def request_id_of(given: str) -> str:
+    """The client's own id for its request, if it can stand in a log; else a new one."""
+    return given if GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
+
+
 def _begin() -> None:
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
+    g.request_id = request_id_of(request.headers.get("X-Request-ID", ""))
     g.began = time.monotonic()
     g.token = request_id.set(g.request_id)
     g.actor = request.environ.get("trainyard.actor")

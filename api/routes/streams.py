@@ -125,7 +125,7 @@ def job_events(job: Job) -> Response:
     def follow(everything: Services, client: Client) -> Iterator[bytes]:
         history = everything.history
         cursor = since
-        if cursor is None or cursor + 1 < history.oldest_event(job):
+        if cursor is None or history.missed_events(job, cursor):
             if cursor is not None:
                 yield event(dump({"after": cursor}), event="gap")
             cursor = history.newest_event()

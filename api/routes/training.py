@@ -64,7 +64,7 @@ def _position(job: Job) -> int | None:
 
 
 @blueprint.post("/stop/<task:task_id>")
-@blueprint.arguments(schemas.StopSchema, required=False)
+@blueprint.arguments(schemas.StopSchema)
 @blueprint.arguments(schemas.WaitQuery, location="query")
 @blueprint.response(200, enveloped(schemas.StopAnswerSchema))
 @blueprint.alt_response(409, schema=enveloped(schemas.TaskIdSchema), description="it has already ended")
@@ -201,7 +201,7 @@ def metric_names(query: dict[str, Any], task_id: str) -> Response:
     """What was recorded."""
     job = _job(task_id)
     rows = services().history.names(job, query.get("attempt"))
-    return answer({"task_id": job.id, "metrics": [{**row, "updated_at": iso(row["updated_at"])} for row in rows]})  # type: ignore[arg-type]
+    return answer({"task_id": job.id, "metrics": [{**row, "updated_at": iso(row["updated_at"])} for row in rows]})
 
 
 def _span_filter(query: dict[str, Any], since: datetime | None, until: datetime | None = None) -> SpanFilter:
@@ -302,7 +302,7 @@ def artifact(query: dict[str, Any], task_id: str, path: str) -> Response:
 
 
 @blueprint.post("/resume/<task:task_id>")
-@blueprint.arguments(schemas.ResumeSchema, required=False)
+@blueprint.arguments(schemas.ResumeSchema)
 @blueprint.response(200, enveloped(schemas.StartAnswerSchema))
 @blueprint.alt_response(409, schema=enveloped(None), description="it has not ended, or there is nothing to resume")
 def resume(body: dict[str, Any], task_id: str) -> Response:

@@ -101,6 +101,8 @@ class History:
 
     def points_at(self, job: Job, name: str, steps: Sequence[int]) -> dict[int, metrics.Point]:
         """What a metric was at some steps; steps without a value are left out."""
+        if not steps:
+            return {}
         with self._db.read() as connection:
             parts = metrics.segments(connection, job, job.series, Axis.STEP, name)
             return {point.x: point for point in metrics.at(connection, parts, sorted(steps))}
@@ -205,9 +207,9 @@ class History:
         with self._db.read() as connection:
             return feed_store.newest(connection)
 
-    def oldest_event(self, job: Job) -> int:
+    def missed_events(self, job: Job, after: int) -> bool:
         with self._db.read() as connection:
-            return feed_store.oldest_kept(connection, job.seq)
+            return feed_store.missed(connection, job.seq, after)
 
 
 def _split(descriptor: int, span: logs.Span, secrets: frozenset[str]) -> Iterator[LogLine]:

@@ -23,7 +23,7 @@ from api.services.store.database import Database
 from api.services.store.metrics import SeriesWriter
 from api.services.telemetry import LINES, POINTS
 from api.utils.faults import fault
-from api.utils.logreader import Chunk, Cursor, Line, read, split_span
+from api.utils.logreader import LIMITS, Chunk, Cursor, Line, read, split_span
 from api.utils.logsource import LogSource
 from api.utils.secrets import scrub
 from api.utils.tensorboard import read_events
@@ -113,10 +113,11 @@ class Ingestor:
         except OSError:
             return []
         try:
-            raw = [os.pread(descriptor, span.byte_end - span.byte_start, span.byte_start) for span in mine]
+            raw = [(os.pread(descriptor, s.byte_end - s.byte_start, s.byte_start), s.line_count) for s in mine]
         finally:
             os.close(descriptor)
-        return [text for data in raw for text in split_span(data)[-TAIL:]]
+        cut = [lines == 1 and len(data) == LIMITS.line for data, lines in raw]
+        return [text for (data, _), long in zip(raw, cut, strict=True) for text in split_span(data, cut=long)[-TAIL:]]
 
     def close(self) -> None:
         """Lets go of the log."""

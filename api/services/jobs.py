@@ -141,7 +141,7 @@ class JobService:
         if claimant is None and gpu_id in view.free:
             return
         raise Conflict(
-            f"GPU {gpu_id} cannot be had: " + (f"job {claimant} has it" if claimant else self._why(view, gpu_id)),
+            "busy: " + (f"GPU {gpu_id} by job {claimant}" if claimant else self._why(view, gpu_id)),
             data={
                 "gpu_id": gpu_id,
                 "current_task": claimant,
@@ -153,7 +153,7 @@ class JobService:
     @staticmethod
     def _why(view: GpuView, gpu_id: int) -> str:
         gpu = view.snapshot.get(gpu_id)
-        return (gpu and why_busy(gpu, None, view.own_pids, view.snapshot.stale)) or "it is gone"
+        return (gpu and why_busy(gpu, None, view.own_pids, view.snapshot.stale)) or f"GPU {gpu_id} is gone"
 
     def _expected_end(self, job_id: str | None) -> float | None:
         """Unix seconds, from the job's own speed; None while there is nothing honest to estimate from."""

@@ -217,20 +217,21 @@ class Worker:
             return Failure("lost", "its processes vanished with the machine or were killed from outside; resume it")
         if reason is EndReason.LAUNCH_FAILED:
             return Failure("missing_file", f"could not be started: {seen.error}")
+        ending = self.ingest.progress.ending
         told = self._engine.explain(
             Ending(
-                seen.exit_code,
+                seen.exit_code if ending is None else None,  # the signal was ours: it explains nothing
                 self.ingest.progress.finished,
                 self.ingest.progress.faults,
                 self.ingest.tail(),
                 seen.oom_killed,
             )
         )
-        ending = self.ingest.progress.ending
         if ending == "timed_out":
             return Failure("timed_out", f"ran longer than its max_runtime of {self.job.spec.max_runtime} s", told.line)
         if ending == "stalled" and told.kind in ("unknown", "signal", "incomplete"):
-            return Failure("stalled", "it printed an error and then hung; it was ended. " + told.hint, told.line)
+            hint = "it printed an error and then hung, so it was ended; the line tells why"
+            return Failure("stalled", hint, told.line)
         return told
 
     def _finish(

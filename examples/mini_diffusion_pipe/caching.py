@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+
 from console import bar, log, say
 from data import Directory, Key, Picture, encode, group, read_pictures
 from model import caption_ids

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import toml
+from PIL import Image
+
 from console import bar, log, say
 from model import SIZE_MULTIPLE
-from PIL import Image
 
 NOT_MEDIA = {".txt", ".npz", ".json", ".parquet", ".bak", ".db"}
 MAX_RESOLUTIONS = 3

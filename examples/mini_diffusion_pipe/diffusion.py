@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from model import MiniUNet
 from PIL import Image
 from torch import Tensor
+
+from model import MiniUNet
 
 SAMPLING_STEPS = 20
 SAMPLE_SEED = 1234

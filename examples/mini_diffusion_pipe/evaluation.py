@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import torch
+
 from console import Bar, say
 from loader import Loader
 from run_state import Run

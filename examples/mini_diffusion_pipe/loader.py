@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from caching import Bucket
 from console import log
 from data import Key
 from options import batch_size_for
-from torch import Tensor
 
 SEED = 1234
 Item = tuple[int, int, int]  # bucket, image, caption

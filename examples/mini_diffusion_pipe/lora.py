@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch.nn.functional as F
-from tensorfile import load_tensors, save_tensors
 from torch import Tensor, dtype, nn
+
+from tensorfile import load_tensors, save_tensors
 
 
 class LoraConv(nn.Module):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from diffusion import diffusion_loss, sample, save_grid, spread_times
 from make_images import SHAPES, draw_shape
 from model import MiniUNet, caption_ids, save_model

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from tensorfile import load_tensors, save_tensors
 from torch import Tensor, nn
+
+from tensorfile import load_tensors, save_tensors
 
 PATCH = 2  # a pixel block of this side becomes one latent position
 SIZE_MULTIPLE = 8  # what a bucket's sides must divide by: PATCH, the U-Net's one halving, and some air

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from diffusion import autocast, diffusion_loss, sample, spread_times
 from loader import Batch, Loader
 from model import MiniUNet
 from optim import Schedule
 from options import DTYPES
-from torch import Tensor
 
 NOISE_SEED = 4321
 MAX_SAMPLES = 16

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from console import log, log_rank0, say
 from diffusion import save_grid
 from lora import save_lora

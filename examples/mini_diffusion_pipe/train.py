@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
 from caching import Bucket, CacheMode, cache_datasets
 from console import log, log_rank0, name_rank_in_tracebacks, say
 from data import load_directories
@@ -22,7 +24,6 @@ from optim import Schedule, make_optimizer, momenta
 from options import load_config, parse_flags
 from run_state import Run
 from saver import Saver, create_run_dir, find_run_dir, load_checkpoint
-from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 SEED = 2468
 

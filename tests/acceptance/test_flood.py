@@ -88,6 +88,8 @@ class TestFloods:
         page = shared.get(f"/{job}/logs", params={"tail": 1})
         assert page["total_lines"] == lines_in(shared, job) == texts["TRAINING COMPLETE!"]
         assert shared.points(job) == losses(8)
+        shared.call("DELETE", f"/{job}", params={"files": "true"}).expect(200)  # a gigabyte or two
+        assert not shared.log_file(job).exists()
 
     def test_a_progress_bar_of_20_mb_is_one_line(self, shared: Service) -> None:
         job = flood(shared, 60, bar_bytes=20_000_000)

@@ -56,34 +56,45 @@ def check_history(service: Service, job: str) -> None:
 
 def test_five_kills_under_four_running_and_three_queued(make_service: Maker) -> None:
     service = make_service(workers=4).start()
-    ends = [{}, {"exit_code": 3}, {"signal": 9}, {}, {"exit_code": 7}, {"signal": 11}, {}]
+    ends: list[dict[str, int]] = [{}, {"exit_code": 3}, {"signal": 9}, {}, {"exit_code": 7}, {"signal": 11}, {}]
     expected = [0, 3, -9, 0, 7, -11, 0]
-    jobs = [service.submit(epochs=6 + n, steps_per_second=25, **end) for n, end in enumerate(ends)]
+    gates = [service.home / f"gate{n}" for n in range(7)]
+    jobs = []
+    for number, (gate, end) in enumerate(zip(gates, ends, strict=True)):
+        gate.mkdir()
+        hold = {"hold_at_step": 20, "gate": str(gate)}  # so that each kill meets what it is meant to meet
+        jobs.append(service.submit(epochs=4 + number, steps_per_second=40, **hold, **end))
     wait_for(lambda: [job["status"] for job in service.jobs()].count("running") == 4, what="4 running")
-    assert [service.status(job) for job in jobs].count("queued") == 3
+    assert [service.status(job) for job in jobs[4:]] == ["queued"] * 3
 
-    def ended() -> int:
-        return sum(1 for job in jobs if verdict(service, job))
+    def let(*numbers: int) -> None:
+        for number in numbers:
+            (gates[number] / "go").touch()
 
-    ended_while_down = 0
-    for kill in range(5):
-        size = sum(len(printed(service, job)) for job in jobs)
-        wait_for(lambda: sum(len(printed(service, job)) for job in jobs) > size or ended() == 7, what="steps")  # noqa: B023
-        before = ended()
-        service.kill()
-        if kill in (1, 3):
-            wait_for(lambda: ended() > before, what="an end while the service is down")  # noqa: B023
-        ended_while_down += ended() - before
-        service.start()
-    assert ended_while_down >= 2
-    for job, code, end in zip(jobs, expected, ends, strict=True):
+    wait_for(lambda: all(printed(service, job) for job in jobs[:4]), what="steps")
+    service.restart()  # in the middle of the steps of four
+    wait_for(lambda: all(len(printed(service, job)) == 20 for job in jobs[:4]), what="the four to hold")
+    service.kill()
+    let(0, 1)
+    wait_for(lambda: all(verdict(service, job) for job in jobs[:2]), what="two ends while the service is down")
+    service.start()
+    service.wait_step(jobs[4], 1)
+    service.restart()  # two of the three that waited have just begun
+    service.wait_step(jobs[5], 1)
+    service.kill()
+    let(2, 3, 4)
+    wait_for(lambda: all(verdict(service, job) for job in jobs[2:5]), what="three ends while the service is down")
+    service.start()
+    service.restart()  # as soon as it was there
+    let(5, 6)
+    for number, (job, code) in enumerate(zip(jobs, expected, strict=True)):
         detail = service.wait_status(job, "completed" if code == 0 else "failed", deadline=40)
-        steps = 8 * (6 + jobs.index(job))
-        assert detail["attempts"][0]["exit_code"] == code, (end, detail["attempts"])
+        assert detail["attempts"][0]["exit_code"] == code, (job, detail["attempts"])
         assert detail["attempts"][0]["reason"] == ("done" if code == 0 else "exit_code")
-        assert service.points(job) == losses(steps)
-        assert detail["progress"]["current_step"] == steps
+        assert service.points(job) == losses(8 * (4 + number))
+        assert detail["progress"]["current_step"] == 8 * (4 + number)
         check_history(service, job)
+    assert service.starts == 6
     assert service.processes() == []
 
 

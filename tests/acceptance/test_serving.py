@@ -382,7 +382,7 @@ def test_a_refused_client_is_not_asked_to_continue(tmp_path: Path) -> None:
 
 
 def test_a_refused_body_is_never_a_request(tmp_path: Path) -> None:
-    with serving_site(tmp_path) as running:
+    with serving_site(tmp_path, linger=5.0) as running:
         inner = request("/smuggled", method="POST")
         outer = request("/x", f"Content-Length: {len(inner)}", method="POST", token=False)
         for data in (outer + inner, b"nonsense\r\n\r\n" + inner):
@@ -470,6 +470,16 @@ def test_the_gate_sees_both_ends_and_the_application_the_actor(tmp_path: Path) -
         assert (head.remote_addr, head.local_addr) == ("127.0.0.1", "127.0.0.1")
 
 
+def test_very_many_headers_hold_up_nobody(tmp_path: Path) -> None:
+    with serving_site(tmp_path) as running, running.connect() as sock:
+        lines = [f"{number:x}:" for number in range(4500)]
+        begun = time.monotonic()
+        sock.sendall(request("/status", *lines, "Connection: close"))
+        assert b"200 OK" in read_all(sock)
+        assert time.monotonic() - begun < 1.0
+        assert len(running.site.heads[0].headers) > 4500
+
+
 # ---- errors are shaped like everything else
 
 
@@ -517,6 +527,14 @@ def test_all_streams_taken_and_the_rest_still_answers(tmp_path: Path) -> None:
         socks[0].close()
         assert until(lambda: running.site.streams.open == 7) < 2.0
         stack.enter_context(open_stream(running))
+
+
+def test_a_client_that_asked_for_more_and_left_is_noticed(tmp_path: Path) -> None:
+    with serving_site(tmp_path) as running:
+        with open_stream(running) as sock:
+            sock.sendall(request("/x") * 3)
+        until(lambda: running.site.streams.open == 0, 2.0)
+        assert running.status() < 1.0
 
 
 # ---- readers that do not read

@@ -128,8 +128,8 @@ class Site:
         actor = self.operator if who is ... else who
         more.setdefault("environ_overrides", {})["trainyard.actor"] = actor
         if body is not None:
-            more["json"] = body
-        response = self.client.open(path, method=method, **more)
+            more |= {"data": json.dumps(body), "content_type": "application/json"}
+        response = self.client.open(path, method=method, buffered=True, **more)
         assert response.headers["X-Request-ID"]
         if method != "HEAD":
             self.documented.judge(method, path.partition("?")[0], response)
@@ -212,6 +212,8 @@ class Site:
     def saves(self, job: Job, step: int, kind: str = "state") -> str:
         """As if its trainer had saved."""
         run = self.output(job) / "20261121_10-49-58"
+        run.mkdir(exist_ok=True)
+        (run / f"{job.id}.toml").touch()
         if kind == "state":
             place = run / f"global_step{step}"
             place.mkdir(parents=True)

@@ -31,7 +31,9 @@ def steps(first: int, last: int) -> list[Advance]:
     return [Advance(step=step) for step in range(first, last + 1)]
 
 
-def view(progress: Progress, status: JobStatus = RUNNING, ended: float | None = None, now: float = 100.0) -> dict[str, Any]:
+def view(
+    progress: Progress, status: JobStatus = RUNNING, ended: float | None = None, now: float = 100.0
+) -> dict[str, Any]:
     return shown(progress, status, 10.0, ended, now)
 
 

@@ -40,7 +40,8 @@ def claim(connection: Connection, gpus: tuple[int, ...] = (), places: int = 0) -
 def test_a_job_reads_back_as_it_was_given(db: Database) -> None:
     given = {
         "params": {"a": [1, 2.5, None, "ü"]}, "dataset": {"d": 1}, "priority": 3, "description": "x",
-        "tags": ("a", "b"), "env": {"K": "v"}, "output_dir": "/x", "max_runtime": 5, "max_retries": 1, "extra": {"framework": "y"},
+        "tags": ("a", "b"), "env": {"K": "v"}, "output_dir": "/x", "max_runtime": 5, "max_retries": 1,
+        "extra": {"framework": "y"},
     }  # fmt: skip
     with db.write() as connection:
         job = add_job(connection, gpus=(1, 0), team=7, **given)
@@ -52,7 +53,6 @@ def test_a_job_reads_back_as_it_was_given(db: Database) -> None:
     for name, value in given.items():
         assert getattr(job.spec, name) == value
     assert (job.status, job.attempt, job.series, job.started_at) == (JobStatus.QUEUED, 1, 1, None)
-
 
 
 def test_order_numbers_are_never_given_again(db: Database) -> None:

@@ -20,7 +20,9 @@ from tests.unit.toys import START, add_job
 ALL = Viewer(0, everything=True)
 
 
-def listed(connection: Connection, viewer: Viewer = ALL, limit: int = 50, offset: int = 0, **wanted: object) -> list[str]:
+def listed(
+    connection: Connection, viewer: Viewer = ALL, limit: int = 50, offset: int = 0, **wanted: object
+) -> list[str]:
     jobs, total = store.page(connection, viewer, JobFilter(**wanted), limit=limit, offset=offset)  # type: ignore[arg-type]
     assert total >= len(jobs) and (offset or limit < total or total == len(jobs))
     return [job.id for job in jobs]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from api.services.store.database import Database
 from api.services.store.metrics import FACTOR, LEVELS, Point, SeriesWriter
 from tests.unit.toys import START, add_job
 
-relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 values = st.one_of(st.none(), st.integers(-50, 50).map(float))
 
 
@@ -75,7 +76,7 @@ def test_batches_make_no_difference(db: Database, numbers: list[float | None], d
         whole, split = add_job(connection), add_job(connection)
         assert write(connection, whole, 1, points) == points
         writer = SeriesWriter(split.seq, 1)
-        for start, end in zip(cuts, cuts[1:], strict=False):
+        for start, end in pairwise(cuts):
             if data.draw(st.booleans()):
                 writer.reset()
             assert writer.write(connection, points[max(0, start - 2) : end], START) == points[start:end]
@@ -114,7 +115,9 @@ def test_a_metric_without_a_step_is_counted(db: Database) -> None:
     with db.write() as connection:
         job = add_job(connection)
         writer = SeriesWriter(job.seq, 1)
-        fresh = writer.write(connection, [Metric("loss", 5.0), Metric("loss", 6.0), loss(10, 7.0), Metric("loss", 8.0)], START)
+        fresh = writer.write(
+            connection, [Metric("loss", 5.0), Metric("loss", 6.0), loss(10, 7.0), Metric("loss", 8.0)], START
+        )
         assert [m.step for m in fresh] == [1, 2, 10, 11]
         fresh = SeriesWriter(job.seq, 1).write(connection, [Metric("loss", 9.0)], START)
         assert [m.step for m in fresh] == [12]
@@ -263,7 +266,7 @@ def joined(attempts: Sequence[dict[int, float | None]]) -> list[tuple[int, float
 
 
 @given(lives(), st.integers(1, 80), st.one_of(st.none(), st.integers(0, 90)))
-@settings(relaxed, max_examples=120)
+@settings(relaxed, max_examples=70)
 def test_a_resumed_series_is_whole_and_never_doubled(
     db: Database, attempts: list[dict[int, float | None]], limit: int, since: int | None
 ) -> None:
@@ -334,7 +337,7 @@ def test_an_epoch_that_a_stop_cut_in_two(db: Database) -> None:
 
 
 @given(lives())
-@settings(relaxed, max_examples=80)
+@settings(relaxed, max_examples=40)
 def test_epoch_means_are_those_of_the_line(db: Database, attempts: list[dict[int, float | None]]) -> None:
     expected: dict[int, list[float]] = {}
     for x, value in joined(attempts):
@@ -345,4 +348,6 @@ def test_epoch_means_are_those_of_the_line(db: Database, attempts: list[dict[int
         for number, steps in enumerate(attempts, 1):
             job = another(connection, job) if number > 1 else job
             write(connection, job, number, [loss(x, value, x // 10) for x, value in steps.items()])
-        assert means(connection, job) == [(epoch, pytest.approx(sum(v) / len(v))) for epoch, v in sorted(expected.items())]
+        assert means(connection, job) == [
+            (epoch, pytest.approx(sum(v) / len(v))) for epoch, v in sorted(expected.items())
+        ]

@@ -83,7 +83,9 @@ class QueryInteger(fields.Integer):
 
 class QueryNumber(fields.Float):
     def _validated(self, value: Any) -> Any:
-        if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,19}(?:\.[0-9]{1,19})?", value):
+        if isinstance(value, str) and not re.fullmatch(
+            r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,3})?", value
+        ):
             raise self.make_error("invalid", input=value)
         return super()._validated(value)
 

@@ -136,7 +136,7 @@ class Database:
             try:
                 with connection.begin():
                     yield connection
-            except (OperationalError, sqlite3.OperationalError) as problem:  # the driver's own where it is used directly
+            except (OperationalError, sqlite3.OperationalError) as problem:  # the driver's own: BEGIN is its
                 raise _translated(problem) from problem
             finally:
                 self._depth -= 1

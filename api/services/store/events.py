@@ -91,3 +91,10 @@ def oldest_kept(connection: Connection, job_seq: int) -> int:
     """The first event of a job, other than a status change, that is still there; 0 when there is none."""
     mine = (events.c.job_seq == job_seq, events.c.kind != "status")
     return int(connection.execute(select(func.coalesce(func.min(events.c.seq), 0)).where(*mine)).scalar_one())
+
+
+def missed(connection: Connection, job_seq: int, seq: int) -> bool:
+    """Whether some of a job's events after `seq` may be gone: it has had as many as are kept, and `seq` is older."""
+    mine = (events.c.job_seq == job_seq, events.c.kind != "status")
+    had = connection.execute(select(func.count()).select_from(events).where(*mine)).scalar_one()
+    return had >= KEPT and seq + 1 < oldest_kept(connection, job_seq)

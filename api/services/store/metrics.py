@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.sql import Select
 
@@ -90,8 +90,10 @@ class SeriesWriter:
         fresh: list[Metric] = []
         batches: dict[tuple[str, str], list[tuple[Metric, int]]] = {}
         for metric in metrics:
-            key = (metric.axis.value, metric.name)
-            tail = known.setdefault(key, _Tail())
+            key = (metric.axis, metric.name)  # an axis is the string that the row has
+            tail = known.get(key)
+            if tail is None:
+                tail = known[key] = _Tail()
             x = self._x(metric, tail)
             if tail.last_x is not None and x <= tail.last_x:
                 continue
@@ -261,26 +263,27 @@ def names(connection: Connection, job: Job, series: int) -> list[dict[str, objec
     ]
 
 
+_SEGMENTS = (
+    select(metric_series.c.id, metric_series.c.points, metric_series.c.first_x, metric_series.c.last_x)
+    .join(attempts, (attempts.c.job_seq == metric_series.c.job_seq) & (attempts.c.number == metric_series.c.attempt))
+    .where(
+        metric_series.c.job_seq == bindparam("job_seq"),
+        attempts.c.series == bindparam("series"),
+        metric_series.c.axis == bindparam("axis"),
+        metric_series.c.name == bindparam("name"),
+        metric_series.c.attempt <= bindparam("upto"),
+    )
+    .order_by(metric_series.c.attempt)
+)
+
+
 def segments(
     connection: Connection, job: Job, series: int, axis: Axis, name: str, *, upto: int | None = None
 ) -> list[Segment]:
     """Oldest attempt first. `upto`: as if later attempts had not been."""
-    query = (
-        select(metric_series.c.id, metric_series.c.points, metric_series.c.first_x, metric_series.c.last_x)
-        .join(
-            attempts, (attempts.c.job_seq == metric_series.c.job_seq) & (attempts.c.number == metric_series.c.attempt)
-        )
-        .where(
-            metric_series.c.job_seq == job.seq,
-            attempts.c.series == series,
-            metric_series.c.axis == axis.value,
-            metric_series.c.name == name,
-        )
-        .order_by(metric_series.c.attempt)
-    )
-    if upto is not None:
-        query = query.where(metric_series.c.attempt <= upto)
-    rows = connection.execute(query).all()
+    last = job.attempt if upto is None else upto
+    given = {"job_seq": job.seq, "series": series, "axis": axis.value, "name": name, "upto": last}
+    rows = connection.execute(_SEGMENTS, given).all()
     ranges = [(row.first_x, row.last_x) for row in rows]
     return [
         Segment(row.id, row.points, row.first_x, row.last_x, tuple(ranges[index + 1 :]))

@@ -33,6 +33,7 @@ from typing import Any
 import toml
 
 STATE = "mp_rank_00_model_states.pt"
+FLOOD = b"flood %d of a child that prints as fast as it can\n"
 
 
 def loss_of(step: int) -> float:
@@ -175,11 +176,11 @@ class Trainer:
         if "flood_lines" in self.x:
             for first in range(0, self.x["flood_lines"], 1000):
                 last = min(first + 1000, self.x["flood_lines"])
-                out.write(b"".join(b"flood %d of a child that prints as fast as it can\n" % n for n in range(first, last)))
+                out.write(b"".join(FLOOD % n for n in range(first, last)))
         if "flood_seconds" in self.x:
             end, count = time.monotonic() + self.x["flood_seconds"], 0
             while time.monotonic() < end:
-                out.write(b"".join(b"flood %d of a child that prints as fast as it can\n" % (count + n) for n in range(1000)))
+                out.write(b"".join(FLOOD % (count + n) for n in range(1000)))
                 count += 1000
             out.write(b"flood over after %d lines\n" % count)
         if "line_bytes" in self.x:
