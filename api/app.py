@@ -33,7 +33,7 @@ from api.services.machine import MachineMonitor
 from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.workspaces import Workspaces
-from api.settings import BUNDLED_TRAINER, ROOT, Settings, environment
+from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
 from api.utils import faults
 from api.utils.paths import AllowedRoots
 from api.utils.streams import Streams
@@ -98,7 +98,10 @@ def build_engines(settings: Settings) -> dict[str, Engine]:
 
 def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: GpuSource | None = None) -> Services:
     """Everything of one service, not yet started. `gpu_source`: instead of the driver."""
-    faults.arm(settings.fault or None)
+    try:
+        faults.arm(settings.fault or None)
+    except ValueError as problem:
+        raise SettingError(f"TRAINYARD_FAULT names {problem}") from None
     workspaces = Workspaces(settings.data_dir, settings.config_dir, settings.log_dir, settings.output_dir)
     workspaces.prepare()
     for root in settings.allowed_roots:

@@ -23,8 +23,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="run.py",
         description="Trainyard runs, watches and keeps every training on a GPU box or in a small lab.",
-        epilog="Without a command it serves; `run.py serve --help` lists the settings. Each is a flag, an environment variable, or a line of "
-        "trainyard.toml in the data directory; a flag wins over the environment, that over the file.",
+        epilog="Without a command it serves; `run.py serve --help` lists the settings. Each is a flag, an environment "
+        "variable, or a line of trainyard.toml in the data directory; a flag wins over the environment, that over the "
+        "file.",
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"Trainyard {VERSION}")
@@ -75,7 +76,7 @@ def serve(settings: Settings) -> int:
     try:
         services = composition.build_services(settings, os.environ)
         server = build_server(composition.build_app(services), services)
-    except (DamagedDatabase, ServeError, OSError) as problem:
+    except (SettingError, DamagedDatabase, ServeError, OSError) as problem:
         print(f"run.py: {problem}", file=sys.stderr)
         return 1
     ending = threading.Event()

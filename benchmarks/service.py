@@ -86,6 +86,8 @@ class Service:
 def process(argv: Sequence[str], env: dict[str, str] | None = None, log: Path | None = None) -> Iterator[Service]:
     """Something that prints an address on its first line and answers there until it is ended."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("TRAINYARD_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # an install that was started before has its bytecode
+    kept["PYTHONPYCACHEPREFIX"] = str(ROOT / "data" / "bench" / "bytecode")
     with open(log or os.devnull, "w") as errors:
         started = subprocess.Popen(
             [sys.executable, *argv],

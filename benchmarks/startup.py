@@ -35,6 +35,7 @@ def run(quick: bool) -> list[Row]:
             began = time.perf_counter()
             with trainyard(home / "data") as service:
                 taken = time.perf_counter() - began
+                memory.update(cpu=service.cpu_seconds())
                 time.sleep(0.5)
                 memory.update(Pss=service.memory(), Rss=service.memory("Rss"))
                 libraries.update(mapped_libraries(service.process.pid))
@@ -65,6 +66,7 @@ def run(quick: bool) -> list[Row]:
     ]
     return [
         *times,
+        Row("CPU time until then, one that was there", memory["cpu"], "s"),
         Row(
             "idle memory, PSS",
             memory["Pss"],

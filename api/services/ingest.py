@@ -34,6 +34,7 @@ TAIL = 50  # last lines that an explanation of a failure may look at
 WARNINGS = 50  # that a job keeps
 FILES_EVERY = 2.0  # seconds between two looks at event files
 LIVE_LINES = 200  # log lines that one event carries; a client reads the rest by the cursor
+LIVE_BYTES = 16 * 1024
 LIVE_POINTS = 200
 
 
@@ -152,7 +153,7 @@ class Ingestor:
         batch.spans = spans.done
         batch.lines = len(chunk.lines)
         self._tail.extend(line.text for line in chunk.lines[-TAIL:])
-        batch.live = [*chunk.lines[-LIVE_LINES:], *([chunk.open] if chunk.open else [])]
+        batch.live = _newest([*chunk.lines[-LIVE_LINES:], *([chunk.open] if chunk.open else [])])
 
     def _understand(self, segments: Iterable[str], batch: _Batch, now: float) -> Parsed:
         """What the segments of a bar say; its level is that of the most severe."""
@@ -228,6 +229,16 @@ class Ingestor:
         feed.prune(connection, seq)
 
 
+def _newest(lines: list[Line]) -> list[Line]:
+    """The last lines, as many as one event may carry; at least one."""
+    left = LIVE_BYTES
+    for index in range(len(lines) - 1, -1, -1):
+        left -= lines[index].end - lines[index].start
+        if left < 0:
+            return lines[min(index + 1, len(lines) - 1) :]
+    return lines
+
+
 def _shown(metric: Metric) -> dict[str, Any]:
     return {"type": metric.axis, "step": metric.step, "epoch": metric.epoch, "value": metric.value}
 
@@ -283,8 +294,15 @@ class _Batch:
     def _placed(self, metric: Metric) -> Metric:
         if metric.axis is Axis.EPOCH or metric.epoch is not None:
             return metric
-        epoch = self.progress.current_epoch() or 1
-        return Metric(metric.name, metric.value, metric.step, epoch, metric.axis, metric.at)
+        return Metric(metric.name, metric.value, metric.step, self._epoch_of(metric), metric.axis, metric.at)
+
+    def _epoch_of(self, metric: Metric) -> int | None:
+        """A log line is of the epoch that it stands in. An event file comes late: there the step tells, if it can."""
+        progress = self.progress
+        current = progress.current_epoch() or 1
+        if metric.at is None or metric.step is None or current == 1 or metric.step == progress.step:
+            return current
+        return (metric.step - 1) // progress.steps_per_epoch + 1 if progress.steps_per_epoch else None
 
     def _advance(self, event: Advance, now: float) -> None:
         before = self.progress

@@ -85,6 +85,9 @@ class JobService:
         )
         fault("submit.before_insert")
         with self._db.write() as connection:
+            user = checked.output_dir and store.user_of_output(connection, checked.output_dir)
+            if user:
+                raise Invalid("config.output_dir", f"is the output directory of job {user}; give each one of its own")
             if not wait:
                 for gpu_id in checked.resources.gpu_ids:
                     self._refuse_busy(gpu_id, store.gpu_claimant(connection, gpu_id))

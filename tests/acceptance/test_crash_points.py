@@ -120,7 +120,6 @@ def test_a_crash_is_mended(stories: dict[str, Future[None]], point: str) -> None
     stories[point].result(100)
 
 
-@pytest.mark.xfail(strict=False, reason="a wrong TRAINYARD_FAULT ends in a traceback, not in one line")
 def test_a_name_that_is_none_stops_the_start(make_service: Maker) -> None:
     service = make_service()
     service.start(fault="no.such.point", ready=False)

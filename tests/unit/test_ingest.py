@@ -154,10 +154,7 @@ def joined(parts: list[bytes]) -> bytes:
 def test_failures_leave_no_trace(
     db: Database, tmp_path: Path, parts: list[bytes], cuts: list[tuple[int, bool]], fails: list[bool]
 ) -> None:
-    """The same output, read at once without a fault and in any turns with faults and restarts, is the same.
-
-    `cuts`: where a part ends, in thousandths, and whether the service is restarted there.
-    """
+    """Read at once, or in any turns with faults and restarts (at some of `cuts`, in thousandths): it is the same."""
     whole, broken = Bench(db, tmp_path), Bench(db, tmp_path)
     raw = joined(parts)
     whole.read(raw, final=True)

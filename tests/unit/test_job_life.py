@@ -309,4 +309,4 @@ class JobLife(RuleBasedStateMachine):
 
 
 TestJobLife = JobLife.TestCase
-TestJobLife.settings = settings(max_examples=25, stateful_step_count=35, deadline=None)
+TestJobLife.settings = settings(max_examples=18, stateful_step_count=30, deadline=None)

@@ -16,13 +16,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 
+from api.services.store.migrate import OtherVersion, is_current, upgrade
 from api.utils.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -79,11 +77,14 @@ class Database:
         try:
             self._check()
             with self._writer.connect() as connection:
-                command.upgrade(alembic_config(connection), "head")
+                current = is_current(connection)
+            if not current:
+                with self._writer.connect() as connection:
+                    upgrade(connection)
         except (DatabaseError, sqlite3.DatabaseError) as problem:
             told = getattr(problem, "orig", problem)
             raise DamagedDatabase(f"the database {self.path} cannot be used: {told}") from problem
-        except CommandError as problem:
+        except OtherVersion as problem:
             raise DamagedDatabase(f"the database {self.path} was made by another version: {problem}") from problem
         self.path.chmod(0o600)
 
@@ -184,11 +185,3 @@ def _translated(problem: Exception) -> Exception:
 
 class StorageFull(Unavailable):
     """A write did not fit on the disk."""
-
-
-def alembic_config(connection: Connection | None = None) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    if connection is not None:
-        config.attributes["connection"] = connection
-    return config

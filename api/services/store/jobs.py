@@ -543,3 +543,9 @@ def gpu_claimant(connection: Connection, gpu_id: int) -> str | None:
         if gpu_id in spec_of(row.spec).resources.gpu_ids:
             return str(row.id)
     return None
+
+
+def user_of_output(connection: Connection, directory: str) -> str | None:
+    """The job that writes, or will write, into a directory."""
+    query = select(jobs.c.id).join(attempts, attempts.c.job_seq == jobs.c.seq).where(attempts.c.output_dir == directory)
+    return connection.execute(query.limit(1)).scalar()

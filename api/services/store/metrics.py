@@ -90,7 +90,7 @@ class SeriesWriter:
         fresh: list[Metric] = []
         batches: dict[tuple[str, str], list[tuple[Metric, int]]] = {}
         for metric in metrics:
-            key = (metric.axis, metric.name)  # an axis is the string that the row has
+            key: tuple[str, str] = (metric.axis, metric.name)  # an axis is the string that the row has
             tail = known.get(key)
             if tail is None:
                 tail = known[key] = _Tail()
