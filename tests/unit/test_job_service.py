@@ -111,13 +111,19 @@ def test_a_busy_gpu_is_refused_unless_the_caller_waits(world: World) -> None:
 
 def test_an_output_directory_that_is_not_empty(world: World, tmp_path: Path) -> None:
     chosen = tmp_path / "chosen"
-    world.submit(output_dir=str(chosen))
     chosen.mkdir()
-    world.submit(output_dir=str(chosen))
     (chosen / "x").touch()
     for path in (chosen, chosen / "x"):
         with pytest.raises(Invalid, match="output_dir"):
             world.submit(output_dir=str(path))
+
+
+def test_an_output_directory_belongs_to_one_job(world: World, tmp_path: Path) -> None:
+    chosen = tmp_path / "chosen"
+    chosen.mkdir()
+    first = world.submit(output_dir=str(chosen))
+    with pytest.raises(Invalid, match=first.id):
+        world.submit(output_dir=str(chosen))
 
 
 # ---- whose
