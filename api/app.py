@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -104,6 +105,9 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         raise SettingError(f"TRAINYARD_FAULT names {problem}") from None
     workspaces = Workspaces(settings.data_dir, settings.config_dir, settings.log_dir, settings.output_dir)
     workspaces.prepare()
+    spool = settings.data_dir / "tmp"
+    spool.mkdir(exist_ok=True, mode=0o700)
+    tempfile.tempdir = str(spool)  # of the whole process: large form parts and unsent answers go to the data volume
     for root in settings.allowed_roots:
         if root == settings.data_dir / "workspace":
             root.mkdir(exist_ok=True)

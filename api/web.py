@@ -37,7 +37,7 @@ def is_preflight(head: RequestHead, origins: frozenset[str]) -> bool:
 def build_gate(services: Services) -> Gate:
     """Host, credentials, site and length, judged when the headers are in."""
     settings = services.settings
-    uid = os.getuid()
+    uid = os.geteuid()
     doorkeeper = Doorkeeper(
         accounts=services.accounts,
         mode=settings.auth,  # type: ignore[arg-type]  # one of the three by the setting's own check

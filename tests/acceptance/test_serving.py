@@ -266,11 +266,11 @@ def test_an_address_in_use_is_named(tmp_path: Path) -> None:
 
 def test_another_waitress_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     serving.check_waitress()
-    monkeypatch.setattr(serving, "version", lambda _name: "3.1.0")
+    monkeypatch.setattr(serving.options, "version", lambda _name: "3.1.0")
     with pytest.raises(ServeError, match=r"3\.1\.0"):
         serving.check_waitress()
     monkeypatch.undo()
-    monkeypatch.delattr(serving.HTTPChannel, "_flush_some")
+    monkeypatch.delattr(serving.options.HTTPChannel, "_flush_some")
     with pytest.raises(ServeError, match="_flush_some"):
         serving.check_waitress()
 
@@ -553,7 +553,7 @@ def test_downloads_that_nobody_reads_starve_nobody(tmp_path: Path, lines: tuple[
 def test_a_fast_reader_gets_a_share_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without shares, one at full speed on loopback kept everybody else waiting for 1.5 s."""
     shares: list[int] = []
-    flush = serving._Channel._flush_some
+    flush = serving.channel.Channel._flush_some
 
     def recorded(channel: Any, do_close: bool = True) -> bool:
         before = channel.total_outbufs_len
@@ -561,12 +561,12 @@ def test_a_fast_reader_gets_a_share_at_a_time(tmp_path: Path, monkeypatch: pytes
         shares.append(before - channel.total_outbufs_len)
         return sent
 
-    monkeypatch.setattr(serving, "TURN_BYTES", serving.PIECE_BYTES)
-    monkeypatch.setattr(serving._Channel, "_flush_some", recorded)
+    monkeypatch.setattr(serving.channel, "TURN_BYTES", serving.channel.PIECE_BYTES)
+    monkeypatch.setattr(serving.channel.Channel, "_flush_some", recorded)
     with serving_site(tmp_path) as running, running.connect() as sock:
         sock.sendall(request("/file", "Connection: close"))
         assert len(read_all(sock)) > BIG
-    assert max(shares) < 2 * serving.PIECE_BYTES
+    assert max(shares) < 2 * serving.channel.PIECE_BYTES
 
 
 def test_ranges_and_heads_over_the_wire(tmp_path: Path) -> None:
