@@ -185,6 +185,10 @@ LEGAL = {
     (JobStatus.QUEUED, JobStatus.RUNNING), (JobStatus.QUEUED, JobStatus.STOPPED), (JobStatus.QUEUED, JobStatus.FAILED),
     (JobStatus.RUNNING, JobStatus.COMPLETED), (JobStatus.RUNNING, JobStatus.FAILED),
     (JobStatus.RUNNING, JobStatus.STOPPED),
+    # a resume or a restart: requeue() comes through here too
+    (JobStatus.COMPLETED, JobStatus.QUEUED),
+    (JobStatus.FAILED, JobStatus.QUEUED),
+    (JobStatus.STOPPED, JobStatus.QUEUED),
 }  # fmt: skip
 
 

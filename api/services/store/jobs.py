@@ -301,31 +301,25 @@ def requeue(
     """The same job with one more attempt, in the queue again. The caller has checked that it has ended."""
     number = job.attempt + 1
     series = number if new_series else job.series
-    changed = connection.execute(
-        update(jobs)
-        .where(jobs.c.seq == job.seq, jobs.c.status == job.status, jobs.c.attempt == job.attempt)
-        .values(
-            status=JobStatus.QUEUED,
-            attempt=number,
-            series=series,
-            updated_at=now,
-            started_at=None,
-            ended_at=None,
-            reason=None,
-            stop_requested_at=None,
-            stop_forced=False,
-            failure=None,
-            error_message=None,
-            warnings=[],
-            usage=None,
-            progress={} if new_series else _carried(job.progress),
-        )
+    fresh = transition(
+        connection,
+        job,
+        JobStatus.QUEUED,
+        now,
+        attempt=number,
+        series=series,
+        started_at=None,
+        ended_at=None,
+        reason=None,
+        stop_requested_at=None,
+        stop_forced=False,
+        failure=None,
+        error_message=None,
+        warnings=[],
+        usage=None,
+        progress={} if new_series else _carried(job.progress),
     )
-    if changed.rowcount != 1:
-        raise Conflict(f"job {job.id} changed meanwhile; look again")
     _add_attempt(connection, job.seq, number, series, output_dir, resume_from)
-    fresh = get(connection, job.id)
-    publish_status(connection, fresh, now)
     return fresh
 
 
@@ -414,6 +408,10 @@ def set_leases(connection: Connection, job: Job, gpus: Collection[int]) -> None:
 EDGES: Mapping[JobStatus, frozenset[JobStatus]] = {
     JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.STOPPED, JobStatus.FAILED}),
     JobStatus.RUNNING: frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.STOPPED}),
+    # a resume or a restart, with one attempt more
+    JobStatus.COMPLETED: frozenset({JobStatus.QUEUED}),
+    JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
+    JobStatus.STOPPED: frozenset({JobStatus.QUEUED}),
 }
 
 
