@@ -20,6 +20,7 @@ from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
 from api.services.accounts import AccountService
 from api.services.container import Services
+from api.services.endings import Endings
 from api.services.engines.base import Engine
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
 from api.services.executors.local import LocalExecutor
@@ -119,11 +120,14 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     source = gpu_source or NvmlSource(environ.get("CUDA_VISIBLE_DEVICES"))
     monitor = GpuMonitor(source, also=(machine.turn,))
     limits = Limits(settings.workers, settings.stop_grace, settings.stall_seconds)
-    parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ))
+    endings = Endings()
+    parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
     supervisor = Supervisor(parts, lambda: gpus.free(), chores=(accounts.flush_usage,))
     gpus = GpuDesk(monitor, db, supervisor.own_pids)
-    jobs = JobService(db, engines, executor, supervisor, workspaces, feed, gpus, grace=settings.stop_grace)
+    jobs = JobService(
+        db, engines, executor, supervisor, workspaces, feed, gpus, grace=settings.stop_grace, endings=endings
+    )
     return Services(
         settings=settings,
         db=db,

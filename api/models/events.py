@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from api.models.job import Phase
 
@@ -88,7 +88,16 @@ class Warn:
     text: str
 
 
-Event = Metric | Advance | Saved | Done | Fault | Warn
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What an engine of its own kind has to say about where its job is, beyond epochs and steps (files done and
+    failed, an accuracy): the last value of a key is kept with the progress. `value` is JSON, and small."""
+
+    key: str
+    value: Any
+
+
+Event = Metric | Advance | Saved | Done | Fault | Warn | Note
 
 
 class Parsed(NamedTuple):

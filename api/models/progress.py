@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from api.models.events import Advance, Axis, Metric
@@ -44,6 +44,7 @@ class Progress:
     saving_since: float | None = None  # Unix seconds
     last_save_seconds: float | None = None
     updated_at: float | None = None  # Unix seconds
+    notes: Mapping[str, Any] = field(default_factory=dict)  # see events.Note
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Progress:
@@ -54,7 +55,7 @@ class Progress:
         return EMPTY.evolve(**known)
 
     def to_dict(self) -> dict[str, Any]:
-        return {k: v for k, v in vars(self).items() if v is not None and v is not False and v != ()}
+        return {k: v for k, v in vars(self).items() if v is not None and v is not False and v != () and v != {}}
 
     def evolve(self, **changes: Any) -> Self:
         """`dataclasses.replace`, which takes ten times as long and is called for every step of every training."""

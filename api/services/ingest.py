@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from api.models.events import PLAIN, Advance, Axis, Done, Event, Fault, Metric, Parsed, Saved, Warn
+from api.models.events import PLAIN, Advance, Axis, Done, Event, Fault, Metric, Note, Parsed, Saved, Warn
 from api.models.job import Attempt, Job, Phase
 from api.models.progress import Progress
 from api.models.workspace import Workspace
@@ -286,6 +286,8 @@ class _Batch:
             self.progress = self.progress.evolve(faults=(*self.progress.faults, event.line)[-5:], fatal_since=since)
         elif isinstance(event, Warn):
             self.warn(event.text)
+        elif isinstance(event, Note):
+            self.progress = self.progress.evolve(notes={**self.progress.notes, event.key: event.value})
         elif isinstance(event, Saved):
             self.progress = self.progress.evolve(phase=Phase.SAVING, saving_since=now)
         elif isinstance(event, Done):

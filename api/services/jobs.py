@@ -11,6 +11,7 @@ from pathlib import Path
 from api.models.accounts import Actor
 from api.models.dialect import Dialect
 from api.models.job import Attempt, Checkpoint, EndReason, Job, JobSpec, JobStatus
+from api.services.endings import NO_HOOKS, Endings
 from api.services.engines.base import Engine
 from api.services.executors.base import Executor
 from api.services.feed import Feed
@@ -54,6 +55,7 @@ class JobService:
         gpus: GpuDesk,
         *,
         grace: float,
+        endings: Endings = NO_HOOKS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._db = db
@@ -64,6 +66,7 @@ class JobService:
         self._feed = feed
         self._gpus = gpus
         self._grace = grace
+        self._endings = endings
         self._clock = clock
 
     # ---- submit
@@ -207,9 +210,7 @@ class JobService:
                 raise Conflict(f"job {job_id} has already ended: {job.status}", data={"task_id": job_id})
             if job.status is JobStatus.QUEUED:
                 job = store.request_stop(connection, job, self._clock(), force=force)
-                job = store.finish(
-                    connection, job, EndReason.STOPPED_BY_USER, self._clock(), exit_code=None, failure=None
-                )
+                job = self._endings.finish(connection, job, EndReason.STOPPED_BY_USER, self._clock())
             elif job.stop_requested_at is None or (force and not job.stop_forced):
                 job = store.request_stop(connection, job, self._clock(), force=force)
         fault("stop.after_flag")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from api.models.job import Job, JobStatus
+from api.services.endings import NO_HOOKS, Endings
 from api.services.engines.base import Engine
 from api.services.executors.base import Executor
 from api.services.feed import Feed
@@ -49,6 +50,7 @@ class Parts:
     feed: Feed
     limits: Limits
     base_env: Mapping[str, str]
+    endings: Endings = NO_HOOKS
 
 
 class Supervisor:

@@ -246,7 +246,7 @@ class Worker:
         fault("worker.before_finish")
         with self.parts.db.write() as connection:
             latest = store.get(connection, self.job.id)  # with the progress that this very turn has committed
-            self.job = store.finish(
+            self.job = self.parts.endings.finish(
                 connection, latest, reason, now, exit_code=exit_code, failure=failure, ended_at=ended_at
             )
         fault("worker.after_finish")

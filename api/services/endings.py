@@ -1,0 +1,40 @@
+"""The end of a job, and what of the catalogue changes with it: a dataset that appears, a model that is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Connection
+
+from api.models.job import EndReason, Failure, Job
+from api.services.store import jobs as store
+
+#: Called in the transaction that ends a job of its engine, so that both are true or neither is: it writes rows and
+#: touches no file. It sees the ended job.
+OnEnd = Callable[[Connection, Job], None]
+
+
+class Endings:
+    """`finish()` with the engine's own part of it."""
+
+    def __init__(self, hooks: Mapping[str, OnEnd] | None = None) -> None:
+        self._hooks = dict(hooks or {})
+
+    def finish(
+        self,
+        connection: Connection,
+        job: Job,
+        reason: EndReason,
+        now: float,
+        *,
+        exit_code: int | None = None,
+        failure: Failure | None = None,
+        ended_at: float | None = None,
+    ) -> Job:
+        ended = store.finish(connection, job, reason, now, exit_code=exit_code, failure=failure, ended_at=ended_at)
+        if hook := self._hooks.get(job.engine):
+            hook(connection, ended)
+        return ended
+
+
+NO_HOOKS = Endings()
