@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from api.models.accounts import Actor
 from api.models.dialect import Dialect
 from api.models.job import Attempt, Checkpoint, EndReason, Job, JobSpec, JobStatus
@@ -71,8 +73,17 @@ class JobService:
 
     # ---- submit
 
-    def submit(self, actor: Actor, spec: JobSpec, dialect: Dialect, *, wait: bool = True) -> Job:
-        """Into the queue. `wait` False: an explicit GPU that is not free is a Conflict."""
+    def submit(
+        self,
+        actor: Actor,
+        spec: JobSpec,
+        dialect: Dialect,
+        *,
+        wait: bool = True,
+        also: Callable[[Connection, Job], None] | None = None,
+    ) -> Job:
+        """Into the queue. `wait` False: an explicit GPU that is not free is a Conflict. `also` writes rows in the
+        same transaction."""
         actor.require_run()
         self._check_env(spec.env)
         checked = self._engine(spec.engine).validate(spec)
@@ -95,6 +106,8 @@ class JobService:
                 for gpu_id in checked.resources.gpu_ids:
                     self._refuse_busy(gpu_id, store.gpu_claimant(connection, gpu_id))
             job = store.add(connection, new, self._clock())
+            if also is not None:
+                also(connection, job)
         fault("submit.after_insert")
         self._feed.notify()
         self._supervisor.wake()

@@ -277,11 +277,138 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("series_id", "level", "bucket", name=op.f("pk_metric_rollups")),
         sqlite_with_rowid=False,
     )
+    # documents and OCR models
+    op.create_table(
+        "ocr_documents",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("owner_id", sa.Integer(), nullable=False),
+        sa.Column("team_id", sa.Integer(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("script", sa.Text(), nullable=True),
+        sa.Column("language", sa.Text(), nullable=True),
+        sa.Column("read_direction", sa.String(length=3), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("updated_at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ocr_documents")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("ocr_documents", schema=None) as batch_op:
+        batch_op.create_index("ix_ocr_documents_owner_id", ["owner_id", "id"], unique=False)
+
+    op.create_table(
+        "ocr_models",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("owner_id", sa.Integer(), nullable=False),
+        sa.Column("team_id", sa.Integer(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("job", sa.String(length=16), nullable=False),
+        sa.Column("base_model_id", sa.Integer(), nullable=True),
+        sa.Column("file", sa.Text(), nullable=True),
+        sa.Column("file_size", sa.Integer(), nullable=True),
+        sa.Column("accuracy", sa.Float(), nullable=True),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("updated_at", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["base_model_id"], ["ocr_models.id"], name=op.f("fk_ocr_models_base_model_id"), ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ocr_models")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("ocr_models", schema=None) as batch_op:
+        batch_op.create_index("ix_ocr_models_base_model_id", ["base_model_id"], unique=False)
+        batch_op.create_index("ix_ocr_models_owner_id", ["owner_id", "id"], unique=False)
+
+    op.create_table(
+        "ocr_parts",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("document_id", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("image", sa.Text(), nullable=True),
+        sa.Column("width", sa.Integer(), nullable=True),
+        sa.Column("height", sa.Integer(), nullable=True),
+        sa.Column("xml_name", sa.Text(), nullable=True),
+        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("with_baseline", sa.Integer(), nullable=False),
+        sa.Column("with_polygon", sa.Integer(), nullable=False),
+        sa.Column("with_text", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["document_id"], ["ocr_documents.id"], name=op.f("fk_ocr_parts_document_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ocr_parts")),
+        sa.UniqueConstraint("document_id", "name", name=op.f("uq_ocr_parts_document_id_name")),
+        sa.UniqueConstraint("document_id", "position", name=op.f("uq_ocr_parts_document_id_position")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("ocr_parts", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_ocr_parts_counts",
+            ["document_id", "lines", "with_baseline", "with_polygon", "with_text", "image"],
+            unique=False,
+        )
+
+    op.create_table(
+        "ocr_trainings",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("model_id", sa.Integer(), nullable=False),
+        sa.Column("job_seq", sa.Integer(), nullable=False),
+        sa.Column("task", sa.String(length=16), nullable=False),
+        sa.Column("document_ids", sa.JSON(), nullable=False),
+        sa.Column("documents", sa.Integer(), nullable=False),
+        sa.Column("parts", sa.Integer(), nullable=False),
+        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(["job_seq"], ["jobs.seq"], name=op.f("fk_ocr_trainings_job_seq"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["model_id"], ["ocr_models.id"], name=op.f("fk_ocr_trainings_model_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ocr_trainings")),
+        sa.UniqueConstraint("job_seq", name=op.f("uq_ocr_trainings_job_seq")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("ocr_trainings", schema=None) as batch_op:
+        batch_op.create_index("ix_ocr_trainings_model_id", ["model_id", "id"], unique=False)
+
+    op.create_table(
+        "ocr_lines",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("part_id", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("external_id", sa.Text(), nullable=True),
+        sa.Column("baseline", sa.Text(), nullable=True),
+        sa.Column("boundary", sa.Text(), nullable=True),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("has_baseline", sa.Boolean(), nullable=False),
+        sa.Column("has_polygon", sa.Boolean(), nullable=False),
+        sa.Column("has_text", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["part_id"], ["ocr_parts.id"], name=op.f("fk_ocr_lines_part_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ocr_lines")),
+        sa.UniqueConstraint("part_id", "position", name=op.f("uq_ocr_lines_part_id_position")),
+        sqlite_autoincrement=True,
+    )
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_table("ocr_lines")
+    with op.batch_alter_table("ocr_trainings", schema=None) as batch_op:
+        batch_op.drop_index("ix_ocr_trainings_model_id")
+
+    op.drop_table("ocr_trainings")
+    with op.batch_alter_table("ocr_parts", schema=None) as batch_op:
+        batch_op.drop_index("ix_ocr_parts_counts")
+
+    op.drop_table("ocr_parts")
+    with op.batch_alter_table("ocr_models", schema=None) as batch_op:
+        batch_op.drop_index("ix_ocr_models_owner_id")
+        batch_op.drop_index("ix_ocr_models_base_model_id")
+
+    op.drop_table("ocr_models")
+    with op.batch_alter_table("ocr_documents", schema=None) as batch_op:
+        batch_op.drop_index("ix_ocr_documents_owner_id")
+
+    op.drop_table("ocr_documents")
     op.drop_table("metric_rollups")
     op.drop_table("metric_points")
     op.drop_table("metric_epochs")
