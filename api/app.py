@@ -15,14 +15,17 @@ from threading import Event
 from flask import Flask
 from flask_smorest import Api
 
-from api.routes import auth, documentation, observe, system, training
+from api.routes import auth, documentation, observe, ocr, ocr_status, system, training
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
 from api.services.accounts import AccountService
 from api.services.container import Services
+from api.services.document_import import DocumentFiles, Ingestion
+from api.services.documents import DocumentService
 from api.services.endings import Endings
 from api.services.engines.base import Engine
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
+from api.services.engines.ocr_import import OcrImportEngine
 from api.services.executors.local import LocalExecutor
 from api.services.feed import Feed
 from api.services.gpus.base import GpuSource
@@ -32,6 +35,7 @@ from api.services.gpus.nvml import NvmlSource
 from api.services.history import History
 from api.services.jobs import JobService
 from api.services.machine import MachineMonitor
+from api.services.ocr_training import OcrTrainingService
 from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.workspaces import Workspaces
@@ -94,6 +98,11 @@ def build_engines(settings: Settings) -> dict[str, Engine]:
             roots=roots,
             bundled=ROOT if bundled else None,
         ),
+        OcrImportEngine(
+            imports=DocumentFiles(settings.data_dir).imports,
+            most_files=settings.max_archive_files,
+            most_bytes=settings.max_archive_bytes,
+        ),
     )
     return {engine.name: engine for engine in engines}
 
@@ -120,20 +129,26 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     source = gpu_source or NvmlSource(environ.get("CUDA_VISIBLE_DEVICES"))
     monitor = GpuMonitor(source, also=(machine.turn,))
     limits = Limits(settings.workers, settings.stop_grace, settings.stall_seconds)
-    endings = Endings()
+    files = DocumentFiles(settings.data_dir)
+    files.prepare()
+    ingestion = Ingestion(db, files)
+    endings = Endings(settlers={"ocr_import": ingestion})
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
-    supervisor = Supervisor(parts, lambda: gpus.free(), chores=(accounts.flush_usage,))
+    supervisor = Supervisor(parts, lambda: gpus.free(), chores=(accounts.flush_usage, ingestion.sweep))
     gpus = GpuDesk(monitor, db, supervisor.own_pids)
     jobs = JobService(
         db, engines, executor, supervisor, workspaces, feed, gpus, grace=settings.stop_grace, endings=endings
     )
+    roots = AllowedRoots(settings.allowed_roots)
     return Services(
         settings=settings,
         db=db,
         accounts=accounts,
         jobs=jobs,
         history=History(db, workspaces),
+        documents=DocumentService(db, jobs, accounts, ingestion, roots),
+        ocr=OcrTrainingService(db, jobs, accounts, files),
         gpus=gpus,
         machine=machine,
         engines=engines,
@@ -151,6 +166,7 @@ def start(services: Services) -> None:
     services.accounts.ensure_operator()
     services.gpus.monitor.start()
     services.jobs.finish_removals()
+    services.documents.sweep()
     services.supervisor.start()
 
 
@@ -183,7 +199,9 @@ def build_app(services: Services) -> Flask:
     install_requests(app)
     api = Api(app)
     install_errors(app)  # after flask-smorest, whose own handlers these replace
-    for blueprint in (training.blueprint, system.gpu_blueprint, system.system_blueprint, *auth.BLUEPRINTS):
+    ocr_blueprints = (ocr.blueprint, ocr_status.blueprint)
+    gpus = (system.gpu_blueprint, system.system_blueprint)
+    for blueprint in (training.blueprint, *gpus, *auth.BLUEPRINTS, *ocr_blueprints):
         api.register_blueprint(blueprint)
     for plain in (observe.blueprint, documentation.blueprint):
         app.register_blueprint(plain)

@@ -115,6 +115,14 @@ class LineCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How long finished trainings took on this machine."""
+
+    trainings: int
+    seconds_per_line: float  # and epoch
+
+
+@dataclass(frozen=True, slots=True)
 class OcrModel:
     id: int
     owner_id: int

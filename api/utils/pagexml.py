@@ -158,6 +158,8 @@ class _Rules:
             raise BadXml("describes no page")
         if not self.image:
             raise BadXml("names no image")
+        if len(self.image) > 1000 or not self.image.isprintable():
+            raise BadXml("names its image in a way that no file is named")
         return XmlPage(self.image, *self.size, tuple(self.lines))
 
 
@@ -276,7 +278,7 @@ def write_alto(page: XmlPage) -> bytes:
                 etree.SubElement(element, "SP")
             else:
                 etree.SubElement(element, "String", CONTENT=word)
-    return etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+    return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True))
 
 
 def write_page(page: XmlPage, moment: str) -> bytes:
@@ -297,7 +299,7 @@ def write_page(page: XmlPage, moment: str) -> bytes:
                 etree.SubElement(element, name, points=" ".join(f"{x},{y}" for x, y in points))
         if line.text:
             etree.SubElement(etree.SubElement(element, "TextEquiv"), "Unicode").text = line.text
-    return etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+    return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True))
 
 
 def _present(**attributes: int | None) -> dict[str, str]:
@@ -316,3 +318,11 @@ def _ids(lines: Sequence[TextLine]) -> list[str]:
         used.add(identity)
         found.append(identity)
     return found
+
+
+_NO_XML = re.compile("[^\\t\\n\\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def is_writable(text: str) -> bool:
+    """Whether an XML file can hold it."""
+    return not _NO_XML.search(text)
