@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from api.models.dialect import dialect_of
 from api.models.schemas.training import FieldErrorsSchema
 from api.routes.examples import EXAMPLES
+from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.http import enveloped, json_response
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
@@ -165,7 +166,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         if is_bare and "$ref" not in response and "content" not in response:
             response["content"] = _json("BareError", {"detail": response["description"]})
     _complete_special(path, operation)
-    _show(EXAMPLES.get((method, path), {}), operation)
+    _show((EXAMPLES | OCR_EXAMPLES).get((method, path), {}), operation)
     operation["responses"] = dict(sorted(responses.items()))
 
 
@@ -290,11 +291,13 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
 
 
 def _show(examples: dict[str, Any], operation: dict[str, Any]) -> None:
-    """Puts examples where they belong: `request`, or a status."""
+    """Puts examples where they belong: `request`, a content type of it, or a status."""
     for place, example in examples.items():
         if place == "request":
             for content in operation["requestBody"]["content"].values():
                 content["example"] = example
+        elif "/" in place:
+            operation["requestBody"]["content"][place]["example"] = example
         else:
             operation["responses"][place]["content"]["application/json"]["example"] = example
 

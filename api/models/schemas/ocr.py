@@ -41,8 +41,8 @@ def _percent() -> fields.Float:
 
 
 class PageQuery(Strict):
-    limit = query_integer(1, 500, load_default=50)
-    offset = query_integer(0, load_default=0)
+    limit = query_integer(1, 500, load_default=50, metadata={"description": "most of them in the answer"})
+    offset = query_integer(0, load_default=0, metadata={"description": "how many to pass over"})
 
 
 class NewDocumentSchema(Strict):
@@ -62,7 +62,7 @@ class ImportFormSchema(Strict):
 
 
 class ExportQuery(Strict):
-    format = choice("page", "alto", load_default="page")
+    format = choice("page", "alto", load_default="page", metadata={"description": "of the XML: PAGE 2019 or ALTO 4"})
 
 
 class LineChangeSchema(Strict):
