@@ -97,7 +97,7 @@ class _Reader:
                 raise BadXml(f"is neither ALTO nor PAGE: its root element is {name[:80]!r}")
             self.rules = _Alto() if name == "alto" else _PageRules()
         self._text, self._length = ([] if name in self.rules.texts else None), 0
-        self.rules.start(name, attributes, self.path)
+        self.rules.start(name, _plain(attributes), self.path)
 
     def data(self, text: str) -> None:
         if self._text is not None:
@@ -121,6 +121,11 @@ class _Reader:
         if self.rules is None:
             raise BadXml("is empty")
         return self.rules.page()
+
+
+def _plain(attributes: Any) -> dict[str, str]:
+    """libxml2, told to resolve no entities, hands on each `&` of a value as `&#38;`."""
+    return {name: value.replace("&#38;", "&") for name, value in attributes.items()}
 
 
 class _Rules:
@@ -170,7 +175,7 @@ class _Alto(_Rules):
         super().__init__()
         self._words: list[str] = []
 
-    def start(self, name: str, attributes: Any, path: Sequence[str]) -> None:
+    def start(self, name: str, attributes: dict[str, str], path: Sequence[str]) -> None:
         if name == "Page":
             self.begin_page(attributes.get("WIDTH"), attributes.get("HEIGHT"))
         elif name == "TextLine":
@@ -200,7 +205,7 @@ class _PageRules(_Rules):
         self._words: list[str] = []
         self._index = 0
 
-    def start(self, name: str, attributes: Any, path: Sequence[str]) -> None:
+    def start(self, name: str, attributes: dict[str, str], path: Sequence[str]) -> None:
         parent = path[-2] if len(path) > 1 else ""
         if name == "Page":
             self.begin_page(attributes.get("imageWidth"), attributes.get("imageHeight"))
