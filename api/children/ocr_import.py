@@ -16,7 +16,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -172,7 +172,7 @@ class Import:
             "width": size[0],
             "height": size[1],
             "xml_name": name,
-            "lines": [list(asdict(line).values()) for line in page.lines],
+            "lines": [line.flat() for line in page.lines],
         }
 
     def _image_of(self, xml: str, name: str, page: XmlPage) -> tuple[str, int, int] | None:

@@ -19,7 +19,7 @@ from api.services.store.database import Database
 from api.services.store.documents import NewPart
 from api.utils.errors import NotFound
 from api.utils.faults import fault
-from api.utils.pagexml import TextLine
+from api.utils.pagexml import FlatLine
 
 log = logging.getLogger(__name__)
 BATCH_LINES = 2000  # a transaction holds the one writer for some tens of milliseconds
@@ -107,7 +107,7 @@ class Ingestion:
             width=raw["width"],
             height=raw["height"],
             xml_name=raw["xml_name"],
-            lines=None if lines is None else [TextLine(i, _points(b), _points(p), text) for i, b, p, text in lines],
+            lines=None if lines is None else [FlatLine(*line) for line in lines],
         )
 
     # ---- leftovers
@@ -159,10 +159,6 @@ def _batches(path: Path) -> Iterator[list[dict[str, Any]]]:
                 batch, size = [], 0
     if batch:
         yield batch
-
-
-def _points(pairs: list[list[int]] | None) -> tuple[tuple[int, int], ...] | None:
-    return None if pairs is None else tuple((x, y) for x, y in pairs)
 
 
 def sync_directory(directory: Path) -> None:

@@ -278,7 +278,7 @@ class DocumentService:
         with self._db.write() as connection:
             store.get(connection, document_id)
             known = store.part_called(connection, document_id, wanted) or wanted
-            part = NewPart(known, None, page.width, page.height, name, page.lines)
+            part = NewPart(known, None, page.width, page.height, name, [line.flat() for line in page.lines])
             return self._put(connection, document_id, part)[0]
 
     def _put(self, connection: Connection, document_id: int, part: NewPart) -> tuple[Part, str | None]:

@@ -6,10 +6,11 @@ before what it declares is looked at, entities are never resolved, nothing is fe
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lxml import etree
 
@@ -22,6 +23,7 @@ MOST_DEPTH = 100
 FURTHEST = 10**7  # pixels
 _CHUNK = 1 << 16
 _NUMBER = re.compile(r"[+-]?\d{1,12}(?:\.\d{0,12})?", re.ASCII)
+_WHOLE = re.compile(r"[0-9 ,]+")
 _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,199}", re.ASCII)
 
 Points = tuple[tuple[int, int], ...]
@@ -39,6 +41,27 @@ class TextLine:
     baseline: Points | None
     boundary: Points | None
     text: str
+
+    def flat(self) -> FlatLine:
+        baseline, boundary = self.baseline, self.boundary
+        has = (len(baseline or ()) >= 2, len(boundary or ()) >= 3, bool(self.text.strip()))
+        return FlatLine(self.external_id, _encoded(baseline), _encoded(boundary), self.text, *map(int, has))
+
+
+class FlatLine(NamedTuple):
+    """A line as the database keeps it: points as JSON, and whether each thing is there in the contract's words."""
+
+    external_id: str | None
+    baseline: str | None
+    boundary: str | None
+    text: str
+    has_baseline: int  # at least two points
+    has_polygon: int  # at least three
+    has_text: int
+
+
+def _encoded(points: Points | None) -> str | None:
+    return None if points is None else json.dumps(points, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +120,7 @@ class _Reader:
                 raise BadXml(f"is neither ALTO nor PAGE: its root element is {name[:80]!r}")
             self.rules = _Alto() if name == "alto" else _PageRules()
         self._text, self._length = ([] if name in self.rules.texts else None), 0
-        self.rules.start(name, _plain(attributes), self.path)
+        self.rules.start(name, attributes, self.path)
 
     def data(self, text: str) -> None:
         if self._text is not None:
@@ -123,9 +146,9 @@ class _Reader:
         return self.rules.page()
 
 
-def _plain(attributes: Any) -> dict[str, str]:
-    """libxml2, told to resolve no entities, hands on each `&` of a value as `&#38;`."""
-    return {name: value.replace("&#38;", "&") for name, value in attributes.items()}
+def _plain(value: str | None) -> str | None:
+    """libxml2, told to resolve no entities, hands on each `&` of an attribute as `&#38;`."""
+    return value.replace("&#38;", "&") if value is not None and "&" in value else value
 
 
 class _Rules:
@@ -149,7 +172,7 @@ class _Rules:
     def begin_line(self, identity: str | None) -> None:
         if len(self.lines) >= MOST_LINES:
             raise BadXml(f"has more than {MOST_LINES} lines")
-        self.id, self.baseline, self.boundary = (identity or None), None, None
+        self.id, self.baseline, self.boundary = (_plain(identity) or None), None, None
         if self.id is not None and len(self.id) > 200:
             self.id = None
 
@@ -175,7 +198,7 @@ class _Alto(_Rules):
         super().__init__()
         self._words: list[str] = []
 
-    def start(self, name: str, attributes: dict[str, str], path: Sequence[str]) -> None:
+    def start(self, name: str, attributes: Any, path: Sequence[str]) -> None:
         if name == "Page":
             self.begin_page(attributes.get("WIDTH"), attributes.get("HEIGHT"))
         elif name == "TextLine":
@@ -185,7 +208,7 @@ class _Alto(_Rules):
         elif name == "Polygon" and path[-3:-1] == ["TextLine", "Shape"]:
             self.boundary = _points(attributes.get("POINTS"))
         elif name in ("String", "SP") and path[-2] == "TextLine":
-            self._words.append(attributes.get("CONTENT") or " ")
+            self._words.append(_plain(attributes.get("CONTENT")) or " ")
 
     def end(self, name: str, text: str, path: Sequence[str]) -> None:
         if name == "TextLine":
@@ -205,11 +228,11 @@ class _PageRules(_Rules):
         self._words: list[str] = []
         self._index = 0
 
-    def start(self, name: str, attributes: dict[str, str], path: Sequence[str]) -> None:
+    def start(self, name: str, attributes: Any, path: Sequence[str]) -> None:
         parent = path[-2] if len(path) > 1 else ""
         if name == "Page":
             self.begin_page(attributes.get("imageWidth"), attributes.get("imageHeight"))
-            self.image = attributes.get("imageFilename")
+            self.image = _plain(attributes.get("imageFilename"))
         elif name == "TextLine":
             self.begin_line(attributes.get("id"))
             self._line, self._words = [], []
@@ -245,9 +268,10 @@ def _points(text: str | None) -> Points | None:
         return None
     if len(words) > 2 * MOST_POINTS:
         raise BadXml(f"has a line of more than {MOST_POINTS} points")
-    if not all(map(_NUMBER.fullmatch, words)):
+    try:
+        numbers = list(map(int, words)) if _WHOLE.fullmatch(text or "") else [int(float(word)) for word in words]
+    except (ValueError, OverflowError):  # no number, or none of this world
         return None
-    numbers = [int(float(word)) for word in words]
     if max(map(abs, numbers)) > FURTHEST:
         return None
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))

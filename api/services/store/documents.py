@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from api.models.job import Job, JobStatus
-from api.models.ocr import Direction, Document, Line, LineCounts, Part, Points, has_baseline, has_polygon, has_text
+from api.models.ocr import Direction, Document, Line, LineCounts, Part, Points
 from api.services.store import jobs
 from api.services.store.bulk import insert_rows
 from api.services.store.jobs import Viewer
 from api.services.store.ocr_tables import ocr_documents, ocr_lines, ocr_parts
 from api.utils.errors import NotFound
-from api.utils.pagexml import TextLine
+from api.utils.pagexml import FlatLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class NewPart:
     width: int | None
     height: int | None
     xml_name: str | None
-    lines: Sequence[TextLine] | None
+    lines: Sequence[FlatLine] | None
 
 
 # ---- documents
@@ -146,32 +146,22 @@ def put_part(connection: Connection, document_id: int, new: NewPart) -> str | No
         connection.execute(update(ocr_parts).where(ocr_parts.c.id == part_id).values(values))
         if new.lines is not None:
             connection.execute(delete(ocr_lines).where(ocr_lines.c.part_id == part_id))
-    insert_rows(connection, insert(ocr_lines), [_row(part_id, n, line) for n, line in enumerate(lines, 1)])
+    rows = [(None, part_id, number, *line) for number, line in enumerate(lines, 1)]  # as the columns stand
+    insert_rows(connection, insert(ocr_lines), rows)
     replaced = before.image if before is not None and new.image is not None else None
     return replaced if replaced != new.image else None
 
 
-def _line_counts(lines: Sequence[TextLine]) -> dict[str, int]:
+def _line_counts(lines: Sequence[FlatLine]) -> dict[str, int]:
     return {
         "lines": len(lines),
-        "with_baseline": sum(has_baseline(line.baseline) for line in lines),
-        "with_polygon": sum(has_polygon(line.boundary) for line in lines),
-        "with_text": sum(has_text(line.text) for line in lines),
+        "with_baseline": sum(line.has_baseline for line in lines),
+        "with_polygon": sum(line.has_polygon for line in lines),
+        "with_text": sum(line.has_text for line in lines),
     }
 
 
 # ---- lines
-
-
-def _row(part_id: int, position: int, line: TextLine) -> tuple[Any, ...]:
-    """In the order of the table's columns."""
-    flags = (has_baseline(line.baseline), has_polygon(line.boundary), has_text(line.text))
-    points = (_encoded(line.baseline), _encoded(line.boundary))
-    return (None, part_id, position, line.external_id, *points, line.text, *map(int, flags))
-
-
-def _encoded(points: Points | None) -> str | None:
-    return None if points is None else json.dumps(points, separators=(",", ":"))
 
 
 def _decoded(text: str | None) -> Points | None:
@@ -211,8 +201,9 @@ def line(connection: Connection, document_id: int, line_id: int) -> Line:
 
 def set_text(connection: Connection, before: Line, text: str) -> None:
     """A line's transcription, and its part's count of them."""
-    connection.execute(update(ocr_lines).where(ocr_lines.c.id == before.id).values(text=text, has_text=has_text(text)))
-    more = int(has_text(text)) - int(has_text(before.text))
+    now = bool(text.strip())
+    connection.execute(update(ocr_lines).where(ocr_lines.c.id == before.id).values(text=text, has_text=now))
+    more = int(now) - int(bool(before.text.strip()))
     mine = ocr_parts.c.id == before.part_id
     connection.execute(update(ocr_parts).where(mine).values(with_text=ocr_parts.c.with_text + more))
 
