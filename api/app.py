@@ -15,6 +15,7 @@ from threading import Event
 from flask import Flask
 from flask_smorest import Api
 
+from api.models.room import Room
 from api.routes import auth, documentation, observe, system, training
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
@@ -31,7 +32,8 @@ from api.services.gpus.monitor import GpuMonitor
 from api.services.gpus.nvml import NvmlSource
 from api.services.history import History
 from api.services.jobs import JobService
-from api.services.machine import MachineMonitor
+from api.services.machine import MachineMonitor, usable_cores, usable_memory
+from api.services.queue import QueueDesk, QueueService
 from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.workspaces import Workspaces
@@ -98,6 +100,16 @@ def build_engines(settings: Settings) -> dict[str, Engine]:
     return {engine.name: engine for engine in engines}
 
 
+def machine_room(settings: Settings) -> Room:
+    """What jobs may have of this machine, besides its GPUs."""
+    cores, memory = usable_cores(settings.reserve_cpu), usable_memory(settings.reserve_memory)
+    if not cores:
+        raise SettingError("TRAINYARD_RESERVE_CPU leaves no core for jobs")
+    if not memory:
+        raise SettingError("TRAINYARD_RESERVE_MEMORY leaves no memory for jobs")
+    return Room(places=settings.workers, cores=cores, memory=memory)
+
+
 def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: GpuSource | None = None) -> Services:
     """Everything of one service, not yet started. `gpu_source`: instead of the driver."""
     try:
@@ -119,20 +131,34 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     machine = MachineMonitor(settings.data_dir)
     source = gpu_source or NvmlSource(environ.get("CUDA_VISIBLE_DEVICES"))
     monitor = GpuMonitor(source, also=(machine.turn,))
-    limits = Limits(settings.workers, settings.stop_grace, settings.stall_seconds)
+    limits = Limits(settings.stop_grace, settings.stall_seconds, hold_on_failure=settings.on_failure == "hold")
     endings = Endings()
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
-    supervisor = Supervisor(parts, lambda: gpus.free(), chores=(accounts.flush_usage,))
+    room = machine_room(settings)
+    supervisor = Supervisor(parts, lambda: queue.offer(), chores=(accounts.flush_usage, lambda: jobs.forget_requests()))
     gpus = GpuDesk(monitor, db, supervisor.own_pids)
+    queue = QueueDesk(db, gpus, room, per_user=settings.max_running_per_user)
     jobs = JobService(
-        db, engines, executor, supervisor, workspaces, feed, gpus, grace=settings.stop_grace, endings=endings
+        db,
+        engines,
+        executor,
+        supervisor,
+        workspaces,
+        feed,
+        gpus,
+        grace=settings.stop_grace,
+        machine=room,
+        max_queued=settings.max_queued_per_user,
+        endings=endings,
     )
     return Services(
         settings=settings,
         db=db,
         accounts=accounts,
         jobs=jobs,
+        queue=queue,
+        orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
         history=History(db, workspaces),
         gpus=gpus,
         machine=machine,

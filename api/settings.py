@@ -134,6 +134,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("port", _ports, "8080", "port to listen on; may be repeated; 0 takes a free one"),
     Setting("threads", _integer(1, 512), "16", "threads that answer requests, besides those of open streams", "N"),
     Setting("workers", _integer(1, 512), "2", "jobs at a time that hold no GPU", "N"),
+    Setting("reserve_cpu", _integer(0, 4096), "0", "cores that jobs may not lease", "N"),
+    Setting("reserve_memory", _integer(0, 1 << 50), "0", "bytes of memory that jobs may not lease", "BYTES"),
+    Setting("max_running_per_user", _integer(0, 10**6), "0", "jobs at a time of one user; 0: no limit", "N"),
+    Setting("max_queued_per_user", _integer(0, 10**6), "0", "waiting jobs of one user; 0: no limit", "N"),
+    Setting("on_failure", _choice("continue", "hold"), "continue",
+            "hold: when a job fails, what its owner has waiting is held back until it is released"),
     Setting("executor", _choice("local"), "local", "where jobs run"),
     Setting("trusted_hosts", _words, "", "further Host names to answer to, separated by commas", "NAMES"),
     Setting("cors_origins", _words, "", "web origins whose pages may use the API, separated by commas", "ORIGINS"),
@@ -164,6 +170,11 @@ class Settings:
     port: tuple[int, ...]
     threads: int
     workers: int
+    reserve_cpu: int
+    reserve_memory: int
+    max_running_per_user: int
+    max_queued_per_user: int
+    on_failure: str
     executor: str
     trusted_hosts: tuple[str, ...]
     cors_origins: tuple[str, ...]

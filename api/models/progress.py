@@ -189,3 +189,10 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}h {minutes}m {left}s"
     return f"{minutes}m {left}s" if minutes else f"{left}s"
+
+
+def expected_end(progress: Mapping[str, Any], now: float) -> float | None:
+    """Unix seconds, from the job's own speed; None while there is nothing honest to estimate from."""
+    if not (progress.get("total_steps") and progress.get("step") and progress.get("time_per_step")):
+        return None
+    return float(now + (progress["total_steps"] - progress["step"]) * progress["time_per_step"])

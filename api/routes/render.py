@@ -70,7 +70,8 @@ def list_item(job: Job, gpus: GpuView) -> dict[str, Any]:
         "model_type": job.spec.params.get("model_type"),
         "description": job.spec.description,
         "tags": list(job.spec.tags),
-        "priority": job.spec.priority,
+        "priority": job.priority,
+        "held": job.held,
         "progress": groups["progress"],
         "metrics": groups["metrics"],
         "stop_requested_at": iso(job.stop_requested_at),
@@ -120,6 +121,7 @@ def detail(
     series: Mapping[str, metric_store.Line],
     logs_path: str,
     position: int | None,
+    waits_for: str | None,
 ) -> dict[str, Any]:
     current = attempts[-1]
     item = list_item(job, gpus)
@@ -148,6 +150,7 @@ def detail(
         "reason": job.reason,
         "warnings": list(job.warnings),
         "queue_position": position,
+        "queue_reason": waits_for,
     }
 
 

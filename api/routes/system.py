@@ -16,6 +16,7 @@ from api.routes.http import answer, enveloped, services
 from api.services.gpus.desk import GpuView
 from api.services.gpus.status import recommended_for
 from api.services.store import jobs as store
+from api.services.store import queue
 from api.utils.errors import NotFound
 from api.utils.times import iso
 
@@ -148,7 +149,7 @@ def overview() -> Response:
     everything = services()
     with everything.db.read() as connection:
         tasks = store.counts(connection)
-        oldest = store.oldest_queued(connection)
+        oldest = queue.oldest(connection)
     machine, gpus = everything.machine.state(), everything.gpus.view().summary
     now = time.time()
     return answer(

@@ -59,8 +59,7 @@ def _started(job: Job) -> dict[str, Any]:
 
 
 def _position(job: Job) -> int | None:
-    with services().db.read() as connection:
-        return store.queue_position(connection, job)
+    return services().queue.position(job)
 
 
 @blueprint.post("/stop/<task:task_id>")
@@ -136,6 +135,7 @@ def get(task_id: str) -> Response:
             series,
             history.log_path(job),
             _position(job),
+            services().queue.reason(job),
         )
     )
 

@@ -13,6 +13,7 @@ from api.services.gpus.desk import GpuDesk
 from api.services.history import History
 from api.services.jobs import JobService
 from api.services.machine import MachineMonitor
+from api.services.queue import QueueDesk, QueueService
 from api.services.store.database import Database
 from api.services.supervisor import Supervisor
 from api.settings import Settings
@@ -27,6 +28,8 @@ class Services:
     db: Database
     accounts: AccountService
     jobs: JobService
+    queue: QueueDesk
+    orders: QueueService
     history: History
     gpus: GpuDesk
     machine: MachineMonitor
