@@ -17,10 +17,13 @@ from flask_smorest import Api
 
 from api.models.room import Room
 from api.routes import auth, documentation, observe, system, training
+from api.routes import jobs as jobs_dialect
+from api.routes import queue as queue_routes
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
 from api.services.accounts import AccountService
 from api.services.container import Services
+from api.services.datasets import Datasets
 from api.services.endings import Endings
 from api.services.engines.base import Engine
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
@@ -158,6 +161,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         accounts=accounts,
         jobs=jobs,
         queue=queue,
+        datasets=Datasets(),
         orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
         history=History(db, workspaces),
         gpus=gpus,
@@ -189,6 +193,17 @@ def stop(services: Services) -> None:
     services.db.close()
 
 
+#: those of flask-smorest: their routes describe themselves
+BLUEPRINTS = (
+    training.blueprint,
+    jobs_dialect.blueprint,
+    queue_routes.blueprint,
+    system.gpu_blueprint,
+    system.system_blueprint,
+    *auth.BLUEPRINTS,
+)
+
+
 def build_app(services: Services) -> Flask:
     """The WSGI application over some services."""
     app = Flask("trainyard", static_folder=None)
@@ -209,7 +224,7 @@ def build_app(services: Services) -> Flask:
     install_requests(app)
     api = Api(app)
     install_errors(app)  # after flask-smorest, whose own handlers these replace
-    for blueprint in (training.blueprint, system.gpu_blueprint, system.system_blueprint, *auth.BLUEPRINTS):
+    for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     for plain in (observe.blueprint, documentation.blueprint):
         app.register_blueprint(plain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -46,6 +47,28 @@ TRAINING_V1 = Dialect(
     error=envelope,
 )
 
+
+def job_id() -> str:
+    """`job-<8 base32>`."""
+    return "job-" + base64.b32encode(secrets.token_bytes(5)).decode().lower()
+
+
+JOBS = Dialect(
+    name="jobs",
+    prefixes=("/api/v1/training/jobs",),
+    words={
+        JobStatus.QUEUED: "pending",
+        JobStatus.RUNNING: "running",
+        JobStatus.COMPLETED: "completed",
+        JobStatus.FAILED: "failed",
+        JobStatus.STOPPED: "cancelled",
+    },
+    new_id=job_id,
+    body=lambda _code, message, data: envelope(0, message, data),
+    error=envelope,
+    needs_token=True,
+)
+
 #: so far only its sign-in call; its reads come with documents and kraken trainings
 OCR_STATUS = Dialect(
     name="ocr_status",
@@ -62,7 +85,7 @@ OCR_STATUS = Dialect(
     error=lambda _code, message, _data: {"detail": message},
 )
 
-DIALECTS: tuple[Dialect, ...] = (TRAINING_V1, OCR_STATUS)
+DIALECTS: tuple[Dialect, ...] = (TRAINING_V1, JOBS, OCR_STATUS)
 
 
 def dialect_of(path: str) -> Dialect:
@@ -87,6 +110,7 @@ RESERVED_IDS = frozenset(
         "download",
         "events",
         "export",
+        "hold",
         "import",
         "jobs",
         "list",
@@ -99,6 +123,8 @@ RESERVED_IDS = frozenset(
         "new",
         "openapi",
         "progress",
+        "queue",
+        "release",
         "restart",
         "resume",
         "search",

@@ -95,6 +95,7 @@ ITEM = {
     "description": "Cats, second try",
     "tags": ["cats"],
     "priority": 0,
+    "held": False,
     "progress": PROGRESS,
     "metrics": NOW,
     "stop_requested_at": None,
@@ -164,6 +165,7 @@ DETAIL = {
     "reason": None,
     "warnings": [],
     "queue_position": None,
+    "queue_reason": None,
 }
 LINE = {
     "line_number": 142,
@@ -188,6 +190,7 @@ GPU = {
     "power_limit": 450.0,
     "status": "training",
     "current_task": ID,
+    "drained": None,
     "task_type": "diffusion_pipe",
     "task_progress": 50.0,
     "estimated_remaining_time": 9.1,
@@ -236,12 +239,15 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         ),
         "507": _answer(
             {
+                "short_of": ["gpus"],
                 "required_gpus": 4,
                 "available_gpus": [1],
                 "busy_gpus": [0],
+                "cpu_total": 16,
+                "memory_total": 67430293504,
                 "recommended_action": "leave gpu_id out, or ask for GPUs that exist",
             },
-            "4 GPUs were asked for; this machine has 2 GPU(s)",
+            "this machine is too small: 4 GPUs were asked for, and there are 2",
             507,
         ),
     },

@@ -117,6 +117,7 @@ def _gpu(gpu: GpuState, view: GpuView) -> dict[str, Any]:
         "power_usage": gpu.power_w,
         "power_limit": gpu.power_limit_w,
         "status": view.statuses[gpu.index],
+        "drained": view.drains[gpu.index].reason if gpu.index in view.drains else None,
         "current_task": holder.job_id if holder else None,
         "task_type": holder.engine if holder else None,
         "task_progress": progress["overall_progress"] if progress else None,

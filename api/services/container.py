@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from api.services.accounts import AccountService
+from api.services.datasets import Datasets
 from api.services.engines.base import Engine
 from api.services.feed import Feed
 from api.services.gpus.desk import GpuDesk
@@ -30,6 +31,7 @@ class Services:
     jobs: JobService
     queue: QueueDesk
     orders: QueueService
+    datasets: Datasets
     history: History
     gpus: GpuDesk
     machine: MachineMonitor

@@ -103,6 +103,7 @@ class JobService:
         team_id: int | None = None,
         wait: bool = True,
         request: Request | None = None,
+        warnings: tuple[str, ...] = (),
         also: Callable[[Connection, Job], None] | None = None,
     ) -> Job:
         """Into the queue. `wait` False: an explicit GPU that is not free is a Conflict.
@@ -123,6 +124,7 @@ class JobService:
             team_id=team_id,
             output_dir=lambda job_id: self._workspaces.output_of(job_id, 1, checked.output_dir),
             new_id=dialect.new_id,
+            warnings=warnings,
         )
         fault("submit.before_insert")
         with self._db.write() as connection:
@@ -146,7 +148,7 @@ class JobService:
         return job
 
     def _made(self, actor: Actor, request: Request, connection: Connection | None = None) -> Job | None:
-        """The job that this very request made before. Raises Conflict where it was another request."""
+        """The job that this very request made before. Raises Invalid where it was another request."""
         if connection is None:
             with self._db.read() as reading:
                 return self._made(actor, request, reading)
@@ -155,7 +157,7 @@ class JobService:
             return None
         digest, job_id = found
         if digest != request.digest:
-            raise Conflict(f"the Idempotency-Key was used for another request, which made job {job_id}")
+            raise Invalid("Idempotency-Key", f"was used for another request, which made job {job_id}")
         return store.get(connection, job_id)
 
     def _check_place(self, connection: Connection, actor: Actor) -> None:
@@ -243,10 +245,12 @@ class JobService:
             raise Forbidden(f"job {job_id} belongs to somebody else")
         return job
 
-    def page(self, actor: Actor, wanted: store.JobFilter, *, limit: int, offset: int) -> tuple[list[Job], int]:
+    def page(
+        self, actor: Actor, wanted: store.JobFilter, *, limit: int, offset: int, order: store.Sort = store.NEWEST_FIRST
+    ) -> tuple[list[Job], int]:
         viewer = store.Viewer(actor.user_id, actor.team_ids, actor.is_admin)
         with self._db.read() as connection:
-            return store.page(connection, viewer, wanted, limit=limit, offset=offset)
+            return store.page(connection, viewer, wanted, limit=limit, offset=offset, order=order)
 
     def checkpoints(self, job: Job, attempt: Attempt | None = None) -> list[Checkpoint]:
         """What is on disk of the job's current series, oldest first."""

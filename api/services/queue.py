@@ -52,6 +52,10 @@ class QueueDesk:
         with self._db.read() as connection:
             return queue.position(connection, job)
 
+    def length(self) -> int:
+        with self._db.read() as connection:
+            return queue.length(connection)
+
     def reason(self, job: Job) -> str | None:
         """What a queued job waits for, in words; None when it does not wait."""
         if job.status is not JobStatus.QUEUED:

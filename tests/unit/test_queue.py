@@ -16,7 +16,7 @@ from api.services.store import jobs as store
 from api.services.store import leases, queue, schema
 from api.services.store.database import Database
 from api.services.store.queue import Waiting
-from api.utils.errors import Conflict, Forbidden, Insufficient, NotFound, TooMany
+from api.utils.errors import Conflict, Forbidden, Insufficient, Invalid, NotFound, TooMany
 from tests.unit.toys import ADMIN, GIB, START, World, add_job, claim, member
 
 ME, OTHER = member(1), member(2)
@@ -294,7 +294,7 @@ def test_a_request_that_is_sent_again_finds_its_job(world: World) -> None:
     request = Request("k", b"\1" * 32)
     job = world.submit(request=request)
     assert world.submit(request=request).id == job.id
-    with pytest.raises(Conflict, match=job.id):
+    with pytest.raises(Invalid, match=job.id):
         world.submit(request=Request("k", b"\2" * 32))
     other = world.submit(OTHER, request=request)
     assert other.id != job.id

@@ -42,6 +42,17 @@ class JobFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class Sort:
+    """The order of a list: a column of the jobs, the order of submission among equals."""
+
+    column: str = "seq"
+    descending: bool = True
+
+
+NEWEST_FIRST = Sort()
+
+
+@dataclass(frozen=True, slots=True)
 class NewJob:
     """A job about to be inserted; ids are made by the dialect and tried again if one is taken."""
 
@@ -51,7 +62,7 @@ class NewJob:
     team_id: int | None
     output_dir: Callable[[str], str]  # of the job's id
     new_id: Callable[[], str]
-    held: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def spec_text(spec: JobSpec) -> str:
@@ -141,19 +152,31 @@ def attempt(connection: Connection, job: Job, number: int | None = None) -> Atte
 
 
 def page(
-    connection: Connection, viewer: Viewer, wanted: JobFilter, *, limit: int, offset: int
+    connection: Connection,
+    viewer: Viewer,
+    wanted: JobFilter,
+    *,
+    limit: int,
+    offset: int,
+    order: Sort = NEWEST_FIRST,
 ) -> tuple[list[Job], int]:
-    """Newest first, with the number of all that match."""
-    matching, seq = _matching(viewer, wanted)
-    shown = matching.order_by(seq.desc()).limit(limit).offset(offset)
-    rows = connection.execute(_JOBS.where(jobs.c.seq.in_(shown)).order_by(jobs.c.seq.desc()))
+    """Jobs in order, with the number of all that match."""
+    matching, seq = _matching(viewer, wanted, joined=order.column != "seq")
+    keys = _keys(order, seq)
+    shown = matching.order_by(*keys).limit(limit).offset(offset)
+    rows = connection.execute(_JOBS.where(jobs.c.seq.in_(shown)).order_by(*_keys(order, jobs.c.seq)))
     found = [job_from_row(row) for row in rows]
     if len(found) < limit and (found or not offset):
         return found, offset + len(found)
     return found, connection.execute(matching.with_only_columns(func.count())).scalar_one()
 
 
-def _matching(viewer: Viewer, wanted: JobFilter) -> tuple[Select[Any], ColumnElement[int]]:
+def _keys(order: Sort, seq: ColumnElement[int]) -> list[ColumnElement[Any]]:
+    columns = [seq] if order.column == "seq" else [jobs.c[order.column], seq]
+    return [column.desc() if order.descending else column.asc() for column in columns]
+
+
+def _matching(viewer: Viewer, wanted: JobFilter, *, joined: bool = False) -> tuple[Select[Any], ColumnElement[int]]:
     """The numbers of the jobs that a list is about, and that column. Reads indexes only: a job's row is large."""
     conditions = _conditions(viewer, wanted)
     if wanted.tag is None and wanted.gpu_id is None:
@@ -162,7 +185,7 @@ def _matching(viewer: Viewer, wanted: JobFilter) -> tuple[Select[Any], ColumnEle
     own = job_gpus.c.gpu_id == wanted.gpu_id if wanted.tag is None else job_tags.c.tag == wanted.tag
     seq = table.c.job_seq
     matching = select(seq).select_from(table).where(own)
-    if conditions:
+    if conditions or joined:
         matching = matching.join(jobs, jobs.c.seq == seq).where(*conditions)
     return matching, seq
 
@@ -225,7 +248,7 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
         "priority": spec.priority,
         "lane": lane_of(spec.resources),
         "resources": json.dumps(asdict(spec.resources)),
-        "held": new.held,
+        "held": False,
         "not_before": 0.0,
         "retries": 0,
         "spec": spec_text(spec),
@@ -234,7 +257,7 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
         "created_at": now,
         "updated_at": now,
         "stop_forced": False,
-        "warnings": [],
+        "warnings": list(new.warnings),
         "gpu_ids": [],
         "core_ids": [],
         "progress": {},
