@@ -11,7 +11,7 @@ import binascii
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -71,14 +71,14 @@ class Webhook:
     team_id: int | None
     all_jobs: bool
     url: str
-    secret: str
+    secret: str = field(repr=False)
     events: tuple[str, ...]
     description: str
     enabled: bool
     created_at: float
     updated_at: float
     disabled_reason: str | None = None
-    previous_secret: str | None = None
+    previous_secret: str | None = field(default=None, repr=False)
     previous_until: float | None = None
     failing_since: float | None = None  # since when no try succeeded
     paused_until: float | None = None  # the receiver asked for quiet

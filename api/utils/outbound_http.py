@@ -55,7 +55,7 @@ class Outbound:
                 return self._exchange(dial, target, body, headers)
         except (HTTPError, OSError) as problem:
             if dial.expired.is_set():
-                raise Unreachable(f"no whole answer within {self.total:g} s") from None
+                raise Unreachable(dial.too_late) from None
             raise Unreachable(_told(problem)) from problem
 
     def _exchange(self, dial: _Dial, target: Target, body: bytes, headers: Mapping[str, str]) -> Reply:
@@ -65,6 +65,8 @@ class Outbound:
                 assert_same_host=False, preload_content=False, decode_content=False,
             )  # fmt: skip
             try:
+                if dial.expired.is_set():  # cut off within its head, it looks like one that ended there
+                    raise Unreachable(dial.too_late)
                 return Reply(response.status, {k.lower(): v for k, v in response.headers.items()}, _beginning(response))
             finally:
                 response.close()
@@ -105,6 +107,10 @@ class _Dial:
     _began: float = field(default_factory=time.monotonic)
     _wire: socket.socket | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def too_late(self) -> str:
+        return f"no whole answer within {self.how.total:g} s"
 
     @contextlib.contextmanager
     def limited(self) -> Iterator[None]:

@@ -95,25 +95,25 @@ def enqueue(connection: Connection, job: Job, now: float) -> None:
     own = (attempts.c.job_seq == job.seq, attempts.c.number == job.attempt)
     exit_code = connection.execute(select(attempts.c.exit_code).where(*own)).scalar()
     payload, message_id = job_payload(event, job, exit_code, now), new_message_id()
-    for webhook_id in listeners:
-        _add(connection, webhook_id, message_id, event, payload, now)
-        _limit_waiting(connection, webhook_id)
+    connection.execute(insert(deliveries), [_new(each, message_id, event, payload, now) for each in listeners])
+    _limit_waiting(connection, listeners)
     fault("webhook.after_enqueue")
 
 
-def _add(connection: Connection, webhook_id: int, message_id: str, event: str, payload: str, now: float) -> int:
+def _new(webhook_id: int, message_id: str, event: str, payload: str, now: float) -> dict[str, Any]:
     values: dict[str, Any] = {"webhook_id": webhook_id, "message_id": message_id, "event": event, "payload": payload}
     values |= {"created_at": now, "state": DeliveryState.PENDING, "attempts": 0, "round": 0}
-    values |= {"next_attempt_at": now, "response": "", "tries": []}
-    return int(connection.execute(insert(deliveries).values(values)).inserted_primary_key[0])  # type: ignore[index]
+    return values | {"next_attempt_at": now, "response": "", "tries": []}
 
 
-def _limit_waiting(connection: Connection, webhook_id: int) -> None:
+def _limit_waiting(connection: Connection, webhook_ids: Collection[int]) -> None:
     """Gives up the oldest of more than MOST_WAITING, where one can see it."""
-    beyond = select(deliveries.c.id).where(deliveries.c.webhook_id == webhook_id, _PENDING)
-    beyond = beyond.order_by(deliveries.c.id.desc()).limit(1).offset(MOST_WAITING)
-    oldest = connection.execute(beyond).scalar()
-    if oldest is not None:
+    waiting = select(deliveries.c.webhook_id).where(deliveries.c.webhook_id.in_(webhook_ids), _PENDING)
+    crowded = waiting.group_by(deliveries.c.webhook_id).having(func.count() > MOST_WAITING)
+    for webhook_id in connection.execute(crowded).scalars().all():
+        beyond = select(deliveries.c.id).where(deliveries.c.webhook_id == webhook_id, _PENDING)
+        beyond = beyond.order_by(deliveries.c.id.desc()).limit(1).offset(MOST_WAITING)
+        oldest = connection.execute(beyond).scalar_one()
         give_up(connection, webhook_id, f"more than {MOST_WAITING} were waiting", up_to=oldest)
 
 
@@ -263,9 +263,8 @@ def _after(before: Delivery, outcome: Try) -> dict[str, Any]:
 
 def add_settled(connection: Connection, message: Delivery, outcome: Try) -> int:
     """A message that was sent before it was written down, with its outcome; the new id."""
-    delivery_id = _add(
-        connection, message.webhook_id, message.message_id, message.event, message.payload, message.created_at
-    )
+    values = _new(message.webhook_id, message.message_id, message.event, message.payload, message.created_at)
+    delivery_id = int(connection.execute(insert(deliveries).values(values)).inserted_primary_key[0])  # type: ignore[index]
     record(connection, delivery_id, outcome, None)
     return delivery_id
 
