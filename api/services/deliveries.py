@@ -111,9 +111,11 @@ class Deliverer:
         self._stopping.set()
         self._wake.set()
         end = time.monotonic() + STOP_SECONDS
+        if self._loop is not None:
+            self._loop.join(STOP_SECONDS)
         with self._lock:
             threads = [*self._threads]
-        for thread in [*threads, *([self._loop] if self._loop else [])]:
+        for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
         with self._recording:
             self._closed = True
@@ -149,7 +151,13 @@ class Deliverer:
         )
         with self._lock:
             self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the machine has no thread left: it stays due
+            with self._lock:
+                self._threads.discard(thread)
+                self._busy.discard(webhook.id)
+            raise
 
     def _work(self, webhook: Webhook, delivery: Delivery) -> None:
         try:

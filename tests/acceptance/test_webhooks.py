@@ -48,10 +48,11 @@ def test_a_job_from_start_to_end(service: Service) -> None:
         service.wait_step(stopped, 2)
         service.call("POST", f"/stop/{stopped}", params={"wait": 20}).expect(200)
         assert [got.type for got in receiver.wait(4)[2:]] == ["job.started", "job.stopped"]
-        failed = service.submit(epochs=1, config={"optimizer": {"type": "adamw", "lr": 1}}, exit_code=3)
-        service.wait_status(failed, "failed", "completed")
+        failed = service.submit(epochs=1, exit_code=3)
+        service.wait_status(failed, "failed")
         last = receiver.wait(6)[-1]
-        assert last.type == f"job.{service.status(failed)}"
+        assert (last.type, last.data["reason"], last.data["exit_code"]) == ("job.failed", "exit_code", 3)
+        assert last.data["failure"]["kind"] == service.detail(failed)["failure"]["kind"]
 
 
 def test_a_receiver_that_hangs_slows_no_job(service: Service) -> None:
@@ -68,12 +69,19 @@ def test_a_receiver_that_hangs_slows_no_job(service: Service) -> None:
 
 
 def test_loopback_is_refused_unless_permitted(make_service: Maker) -> None:
-    service = make_service().start()
+    """At once where the URL says so, and when it is sent whatever was permitted before."""
+    service = make_service(environ=LOOPBACK).start()
     with receiving() as receiver:
+        hook = service.call("POST", HOOKS, {"url": receiver.url}).expect(201)["id"]
+        assert service.terminate() == 0
+        service.environ = {}
+        service.start()
         refused = service.call("POST", HOOKS, {"url": receiver.url})
         assert refused.code == 422 and "TRAINYARD_WEBHOOK_ALLOWED_HOSTS" in refused.body["message"]
-        rebound = service.call("POST", HOOKS, {"url": f"http://localtest.me.:{receiver.port}/"})
-        assert rebound.code == 201
+        service.submit(epochs=1, steps_per_second=0)
+        path = f"{HOOKS}/{hook}/deliveries"
+        first = wait_for(lambda: [each for each in service.get(path)["deliveries"] if each["attempts"]])[0]
+        assert first["state"] == "pending" and "not on the public internet" in first["error"]
         assert receiver.connections == 0
 
 
