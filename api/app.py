@@ -211,6 +211,7 @@ BLUEPRINTS = (
     system.gpu_blueprint,
     system.system_blueprint,
     *auth.BLUEPRINTS,
+    webhooks.blueprint,  # after auth's, which bring the converter of row ids
 )
 
 
