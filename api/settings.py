@@ -143,6 +143,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("executor", _choice("local"), "local", "where jobs run"),
     Setting("trusted_hosts", _words, "", "further Host names to answer to, separated by commas", "NAMES"),
     Setting("cors_origins", _words, "", "web origins whose pages may use the API, separated by commas", "ORIGINS"),
+    Setting("webhook_allowed_hosts", _words, "",
+            "hosts, host:port, addresses or networks off the public internet that webhooks may go to, "
+            "separated by commas", "HOSTS"),
     Setting("log_format", _choice("text", "json"), "text", "the service's own log, on standard error"),
     Setting("fault", str, "", "for tests: the named crash point ends the service like a SIGKILL", "NAME"),
 )  # fmt: skip
@@ -178,6 +181,7 @@ class Settings:
     executor: str
     trusted_hosts: tuple[str, ...]
     cors_origins: tuple[str, ...]
+    webhook_allowed_hosts: tuple[str, ...]
     log_format: str
     fault: str
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.routes.webhook_examples import WEBHOOKS
+
 WHEN = 1795259583
 ID = "train_20261121_111249_3471c10c"
 RUN = f"/srv/trainyard/training_runs/{ID}/20261121_11-12-56"
@@ -506,4 +508,5 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         "201": _answer(USER, "member added", 201),
     },
     ("delete", f"{_A}/workspaces/{{workspace_id}}/members/{{user_id}}"): {"200": _answer({"id": 2}, "member removed")},
+    **WEBHOOKS,
 }

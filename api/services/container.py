@@ -17,6 +17,7 @@ from api.services.machine import MachineMonitor
 from api.services.queue import QueueDesk, QueueService
 from api.services.store.database import Database
 from api.services.supervisor import Supervisor
+from api.services.webhooks import WebhookService
 from api.settings import Settings
 from api.utils.streams import Streams
 
@@ -37,6 +38,7 @@ class Services:
     machine: MachineMonitor
     engines: Mapping[str, Engine]
     supervisor: Supervisor
+    webhooks: WebhookService
     feed: Feed
     streams: Streams
     closing: Event  # set when the service ends: open streams end then
