@@ -28,6 +28,7 @@ from api.services.deliveries import Deliverer, Sender
 from api.services.endings import Endings
 from api.services.engines.base import Engine
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
+from api.services.engines.script import ScriptEngine
 from api.services.executors.local import LocalExecutor
 from api.services.feed import Feed
 from api.services.gpus.base import GpuSource
@@ -102,6 +103,7 @@ def build_engines(settings: Settings) -> dict[str, Engine]:
             roots=roots,
             bundled=ROOT if bundled else None,
         ),
+        ScriptEngine(roots, settings.script_python),
     )
     return {engine.name: engine for engine in engines}
 

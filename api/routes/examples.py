@@ -445,6 +445,18 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
                             "properties": {"model_type": {"type": "string", "enum": ["flux", "sdxl", "wan"]}},
                         },
                     },
+                    {
+                        "name": "script",
+                        "available": True,
+                        "version": "env-3f9a1c07",
+                        "reason": None,
+                        "parameters": {
+                            "$schema": "https://json-schema.org/draft/2020-12/schema",
+                            "type": "object",
+                            "required": ["script_path"],
+                            "properties": {"script_path": {"type": "string", "pattern": "^/"}},
+                        },
+                    },
                 ]
             }
         )
