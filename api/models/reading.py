@@ -94,6 +94,8 @@ def _enter(progress: Progress, reading: Reading, now: float) -> tuple[Progress, 
     phase = Advance(phase=reading.phase)
     if reading.epoch is None:
         told = None if progress.total_epochs is not None else reading.total_epochs
+        if told is None and reading.phase in (None, progress.phase):
+            return progress, None
         return progress.advance(phase._replace(total_epochs=told)), None
     if reading.source is Source.REPORT or reading.epoch != int(reading.epoch):
         epoch, done = max(1, math.ceil(reading.epoch)), math.floor(reading.epoch)
@@ -105,6 +107,8 @@ def _enter(progress: Progress, reading: Reading, now: float) -> tuple[Progress, 
     total = reading.total_epochs or progress.total_epochs
     if total is not None and epoch > total:
         total = epoch
+    if epoch == progress.epoch and total == progress.total_epochs and reading.phase in (None, progress.phase):
+        return progress, epoch
     if progress.epoch is None and epoch > 1:
         progress = _learnt(progress, first_epoch=epoch)
     known = progress.steps_per_epoch

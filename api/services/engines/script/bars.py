@@ -47,8 +47,8 @@ def tqdm(line: str) -> Reading | None:
     epoch = _EPOCH.search(described)
     if epoch is not None:
         return Reading(
-            Source.BAR, tuple(values), int(epoch[1]), count(epoch[2]) or epochs, reached, count(total), phase=Phase.TRAINING,
-            time_per_step=seconds,
+            Source.BAR, tuple(values), int(epoch[1]), count(epoch[2]) or epochs, reached, count(total),
+            phase=Phase.TRAINING, time_per_step=seconds,
         )  # fmt: skip
     if values or _TRAINING.search(text):
         return Reading(

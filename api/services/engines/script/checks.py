@@ -17,6 +17,7 @@ FRAMEWORKS = ("pytorch", "tensorflow")
 SCRIPT_MAX = 64 * 2**20  # bytes
 ARGS_MAX = 256
 ARGS_BYTES = 64 * 2**10  # all together
+_QUIETLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
 KNOWN = frozenset(("script_path", "args", "python", "framework", "dataset_path", "script", "script_sha256", "dataset"))
 
 
@@ -71,12 +72,12 @@ def _directory(roots: PathPolicy, value: Any) -> Path:
 def fingerprint(field: str, path: Path) -> str:
     """The SHA-256 of a regular file. A fifo is not waited for, a device is not read."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY)
+        opened = open(path, "rb", opener=lambda name, _: os.open(name, _QUIETLY))
     except FileNotFoundError:
         raise Invalid(field, "does not exist") from None
     except OSError as problem:
         raise Invalid(field, f"cannot be read: {problem.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    with opened as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise Invalid(field, "is not a regular file")
