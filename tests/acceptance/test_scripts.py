@@ -216,14 +216,14 @@ def test_a_request_sent_again_after_a_kill_is_the_same_job(make_service: Maker) 
     assert [one["task_id"] for one in service.jobs()] == [job]
 
 
-def test_the_readme_lines(make_service: Maker) -> None:
-    """A token from the command line, while the service runs."""
+def test_a_token_from_the_command_line(make_service: Maker) -> None:
+    """Made while the service runs; the local operator needs one here, too."""
     service = make_service().start()
-    made = subprocess.run(
-        [sys.executable, "run.py", "token", "create", "operator", "--data-dir", str(service.data)],
-        cwd=REPO, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    token = made.stdout.splitlines()[-1]
+    line = [sys.executable, "run.py"]
+    where = ["--data-dir", str(service.data)]
+    known = {"cwd": REPO, "capture_output": True, "text": True, "check": True}
+    subprocess.run([*line, "user", "add", "ada", *where], input="correct horse battery\n", **known)
+    token = subprocess.run([*line, "token", "create", "ada", *where], **known).stdout.splitlines()[-1]
     answer = service.call("GET", JOBS, headers={"Authorization": f"Token {token}"})
     assert answer.code == 200 and answer.body["code"] == 0
     assert service.call("GET", JOBS).code == 401
