@@ -14,7 +14,7 @@ from typing import Any
 from api.models.events import Advance, Axis, Metric, Reading, Source
 from api.models.progress import Progress
 
-NAMES = 100  # metrics of a job whose source is remembered
+NAMES = 500  # metrics of an attempt; a script that prints a new name in each line fills no store with them
 EPOCHS_MAX, STEPS_MAX = 10**6, 10**15  # more is not believed; with them no product is too large for the store
 
 Placed = tuple[Progress, list[Metric]]
@@ -212,9 +212,10 @@ def _owned(progress: Progress, reading: Reading, side: str) -> tuple[Progress, l
     values = [value for value in reading.values if value[0] not in other]
     mine = tuple(progress.context.get(side, ()))
     new = tuple(dict.fromkeys(name for name, _ in values if name not in mine))
-    if new and len(mine) + len(other) < NAMES:
-        progress = _learnt(progress, **{side: (*mine, *new)})
-    return progress, values
+    if not new:
+        return progress, values
+    mine = (*mine, *new[: max(0, NAMES - len(mine) - len(other))])
+    return _learnt(progress, **{side: mine}), [value for value in values if value[0] in mine]
 
 
 def _learnt(progress: Progress, **facts: Any) -> Progress:

@@ -60,6 +60,7 @@ def launch(checked: JobSpec, tmp_path: Path, **more: Any) -> Launch:
 def test_defaults_are_filled_in(engine: ScriptEngine, root: Path) -> None:
     found = engine.validate(spec(root)).params
     assert found["python"] == sys.executable and found["args"] == [] and found["framework"] == "pytorch"
+    assert found["env_id"] == environment_id(sys.executable)
     assert found["script"] == str(root / "train.py") and len(found["script_sha256"]) == 64
     assert engine.validate(replace(spec(root), params=found)).params == found  # as for a restart
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from api.models.events import PLAIN, Axis, Fault, Level, Metric, Reading, Warn
 from api.models.job import JobStatus, Phase
 from api.models.progress import Progress, shown
-from api.models.reading import Readings
+from api.models.reading import NAMES, Readings
 from api.services.engines.script import output
 from api.utils.logreader import Cursor, read
 
@@ -348,6 +348,11 @@ def test_nothing_that_is_printed_breaks_it(texts: list[str]) -> None:
     run = follow(texts)
     assert storable(run)
     assert follow(texts).series == run.series
+
+
+def test_names_are_bounded() -> None:
+    run = follow([f"epoch={n} step={n} name_{n}=1 loss=0.5" for n in range(1, 2000)])
+    assert len(run.names) == NAMES and len(run.steps("loss")) == 1999
 
 
 def test_numbers_are_bounded() -> None:

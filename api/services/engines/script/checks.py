@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from api.services.engines.script.environment import interpreter
+from api.services.engines.script.environment import environment_id, interpreter
 from api.utils.errors import Conflict, Invalid
 from api.utils.paths import PathPolicy
 
@@ -18,7 +18,9 @@ SCRIPT_MAX = 64 * 2**20  # bytes
 ARGS_MAX = 256
 ARGS_BYTES = 64 * 2**10  # all together
 _QUIETLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
-KNOWN = frozenset(("script_path", "args", "python", "framework", "dataset_path", "script", "script_sha256", "dataset"))
+KNOWN = frozenset(
+    ("script_path", "args", "python", "framework", "dataset_path", "script", "script_sha256", "dataset", "env_id")
+)
 
 
 def checked(params: Mapping[str, Any], roots: PathPolicy, default_python: str) -> dict[str, Any]:
@@ -32,14 +34,15 @@ def checked(params: Mapping[str, Any], roots: PathPolicy, default_python: str) -
     if "script_path" not in params:
         raise Invalid("script_path", "is required")
     script = roots.resolve("script_path", params["script_path"])
-    python = params.get("python")
+    python = default_python if params.get("python") is None else interpreter("python", params["python"])
     dataset = params.get("dataset_path")
     return {
         "script_path": params["script_path"],
         "script": str(script),
         "script_sha256": fingerprint("script_path", script),
         "args": _args(params.get("args", [])),
-        "python": default_python if python is None else interpreter("python", python),
+        "python": python,
+        "env_id": environment_id(python),
         "framework": framework,
         "dataset_path": dataset,
         "dataset": None if dataset is None else str(_directory(roots, dataset)),
