@@ -7,10 +7,13 @@ front of the application decides it (tests/acceptance/test_no_entry.py).
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from api.models.accounts import Actor, Role, Scope, scopes_of
 from tests.dialects.conftest import Site, template
+from tests.unit import pages
 
 READERS = {"stranger": False, "mate": True, "owner": True, "admin": True}
 CHANGERS = {"stranger": False, "mate": False, "owner": True, "admin": True}
@@ -18,6 +21,7 @@ ADMINS = {"stranger": False, "mate": False, "owner": False, "admin": True}
 ANYBODY = {"stranger": True, "mate": True, "owner": True, "admin": True}
 
 T = "/api/v1/training"
+OCR = "/api/v1/ocr"
 ROUTES: dict[str, dict[str, bool]] = {
     # whoever has come in
     **dict.fromkeys(
@@ -31,6 +35,8 @@ ROUTES: dict[str, dict[str, bool]] = {
             "GET /api/v1/webhooks",
             "POST /api/v1/webhooks",
             f"GET {T}/jobs", "GET /api/v1/webhooks", "POST /api/v1/webhooks", f"POST {T}/jobs",
+            "GET /api/", "GET /models/", "GET /admin/", "GET /api/training/active/", f"GET {OCR}/documents",
+            f"POST {OCR}/documents", f"GET {OCR}/models", f"POST {OCR}/models",
         ],
         ANYBODY,
     ),
@@ -44,6 +50,25 @@ ROUTES: dict[str, dict[str, bool]] = {
             "GET /api/v1/webhooks/{webhook_id}/deliveries", "GET /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
         ],
         READERS,
+    ),
+    **dict.fromkeys(
+        [
+            f"GET {OCR}/documents/{{document_id}}", f"GET {OCR}/documents/{{document_id}}/parts",
+            f"GET {OCR}/documents/{{document_id}}/lines", f"GET {OCR}/documents/{{document_id}}/export",
+            f"GET {OCR}/documents/{{document_id}}/parts/{{part_id}}/lines", f"GET {OCR}/imports/{{import_id}}",
+            f"GET {OCR}/documents/{{document_id}}/parts/{{part_id}}/image", f"GET {OCR}/models/{{model_id}}",
+            f"GET {OCR}/models/{{model_id}}/download", "GET /api/models/{model_id}/training-status/",
+            "GET /api/documents/{document_id}/data-quality/",
+        ],
+        READERS,
+    ),
+    **dict.fromkeys(
+        [
+            f"DELETE {OCR}/documents/{{document_id}}", f"POST {OCR}/documents/{{document_id}}/import",
+            f"PATCH {OCR}/documents/{{document_id}}/lines/{{line_id}}", f"DELETE {OCR}/models/{{model_id}}",
+            f"POST {OCR}/models/{{model_id}}/train", f"POST {OCR}/models/{{model_id}}/evaluate",
+        ],
+        CHANGERS,
     ),
     **dict.fromkeys(
         [
@@ -77,6 +102,12 @@ STREAMS = {f"GET {T}/{{task_id}}/events", f"GET {T}/{{task_id}}/logs/stream"}
 QUERIES = {f"GET {T}/{{task_id}}/logs/search": "?keyword=x"}
 #: what a body must hold to get as far as the question whose thing it is
 BODIES = {
+    f"POST {OCR}/documents": {"name": "x"},
+    f"POST {OCR}/models": {"name": "x", "job": "segment"},
+    f"POST {OCR}/documents/{{document_id}}/import": {"path": "not absolute"},
+    f"PATCH {OCR}/documents/{{document_id}}/lines/{{line_id}}": {"text": "x"},
+    f"POST {OCR}/models/{{model_id}}/train": {"document_ids": [999_999]},
+    f"POST {OCR}/models/{{model_id}}/evaluate": {"document_id": 999_999},
     f"PATCH {T}/{{task_id}}": {"priority": 3},
     "PATCH /api/v1/webhooks/{webhook_id}": {"description": "x"},
     "PUT /api/v1/gpu/{gpu_id}/drain": {"reason": "x"},
@@ -130,11 +161,30 @@ class Town:
             site.call("DELETE", f"/api/v1/webhooks/{one['id']}", who=owner)
         hook = {"url": "http://hooks.invalid/", "workspace_id": self.team, "enabled": False}
         webhook = site.data("POST", "/api/v1/webhooks", hook, code=201, who=owner)["id"]
-        return {
+        return self.pages() | {
             "webhook_id": webhook, "delivery_id": 1,
             "task_id": task, "job_id": job, "path": "x", "name": "index.html", "gpu_id": 0, "token_id": token,
             "user_id": self.ids["someone"], "workspace_id": self.team,
         }  # fmt: skip
+
+    def pages(self) -> dict[str, object]:
+        """A document with a page, an import into it, and a model."""
+        site, owner = self.site, self.actor("owner")
+
+        def made(path: str, body: dict[str, object], code: int = 201) -> dict[str, int]:
+            found: dict[str, int] = site.data("POST", f"{OCR}/{path}", body, code=code, who=owner)
+            return found
+
+        document = made("documents", {"name": "x", "workspace_id": self.team})["document_id"]
+        form = {"file": (io.BytesIO(pages.xml("a.png", 1)), "a.xml")}
+        page = site.data("POST", f"{OCR}/documents/{document}/import", data=form, who=owner)["part"]["part_id"]
+        line = site.data("GET", f"{OCR}/documents/{document}/lines", who=owner)["lines"][0]["line_id"]
+        model = made("models", {"name": "x", "job": "segment", "workspace_id": self.team})["model_id"]
+        scans = {"path": str(site.home / "workspace")}
+        task: object = site.data("POST", f"{OCR}/documents/{document}/import", scans, code=202, who=owner)["task"][
+            "task_id"
+        ]
+        return {"document_id": document, "part_id": page, "line_id": line, "model_id": model, "import_id": task}
 
 
 @pytest.fixture
