@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -134,6 +135,15 @@ def test_a_directory(scribe: Scribe) -> None:
     state = scribe.ended(started["task"]["task_id"])
     assert (state["status"], state["pages"], state["failed"]) == ("completed", 3, 0)
     assert (root / "0001.png").exists()
+
+
+def test_an_upload_may_be_larger_than_a_json_body(scribe: Scribe) -> None:
+    document = scribe.document()
+    image = pages.picture() + random.Random(1).randbytes(17 * 1024 * 1024)
+    assert scribe.imported(document, pages.archive({"a.png": image}))["images"] == 1
+    path = f"{OCR}/documents/{document}/import"
+    refused = scribe.call("POST", path, content=b" " * 17 * 1024 * 1024)
+    assert refused.code == 413
 
 
 def test_an_upload_without_a_token_is_refused_before_it_is_read(scribe: Scribe) -> None:
