@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -15,6 +15,7 @@ from threading import Event
 from flask import Flask
 from flask_smorest import Api
 
+from api.models.ocr import Page
 from api.routes import auth, documentation, observe, system, training
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
@@ -23,6 +24,8 @@ from api.services.container import Services
 from api.services.endings import Endings
 from api.services.engines.base import Engine
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
+from api.services.engines.kraken import KrakenEngine
+from api.services.engines.kraken.engine import Pages
 from api.services.executors.local import LocalExecutor
 from api.services.feed import Feed
 from api.services.gpus.base import GpuSource
@@ -32,6 +35,8 @@ from api.services.gpus.nvml import NvmlSource
 from api.services.history import History
 from api.services.jobs import JobService
 from api.services.machine import MachineMonitor
+from api.services.ocr_training_end import model_keeper
+from api.services.store import ocr
 from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.workspaces import Workspaces
@@ -82,8 +87,18 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**CHILD_DEFAULTS, **environment(environ), **CHILD_FIXED}
 
 
-def build_engines(settings: Settings) -> dict[str, Engine]:
-    """One line an engine."""
+def pages_of(db: Database) -> Pages:
+    """Documents, as the engine that trains on them asks for them."""
+
+    def read(document_ids: Sequence[int]) -> Iterator[Page]:
+        with db.read() as connection:
+            yield from ocr.pages_of(connection, document_ids)
+
+    return read
+
+
+def build_engines(settings: Settings, pages: Pages = lambda document_ids: ()) -> dict[str, Engine]:
+    """One line an engine. `pages` reads documents."""
     roots = AllowedRoots((*settings.allowed_roots, settings.output_dir, settings.data_dir / "datasets"))
     bundled = settings.diffusion_pipe_root == BUNDLED_TRAINER
     engines: tuple[Engine, ...] = (
@@ -94,6 +109,7 @@ def build_engines(settings: Settings) -> dict[str, Engine]:
             roots=roots,
             bundled=ROOT if bundled else None,
         ),
+        KrakenEngine(settings.kraken_python, ROOT, settings.data_dir, roots, pages),
     )
     return {engine.name: engine for engine in engines}
 
@@ -114,13 +130,13 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
             root.mkdir(exist_ok=True)
     db = Database(settings.database_url)
     db.prepare()
-    engines = build_engines(settings)
+    engines = build_engines(settings, pages_of(db))
     executor, feed = LocalExecutor(), Feed()
     machine = MachineMonitor(settings.data_dir)
     source = gpu_source or NvmlSource(environ.get("CUDA_VISIBLE_DEVICES"))
     monitor = GpuMonitor(source, also=(machine.turn,))
     limits = Limits(settings.workers, settings.stop_grace, settings.stall_seconds)
-    endings = Endings()
+    endings = Endings({"kraken": model_keeper(settings.data_dir)})
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
     supervisor = Supervisor(parts, lambda: gpus.free(), chores=(accounts.flush_usage,))

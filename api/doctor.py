@@ -86,6 +86,9 @@ def _gpus() -> Iterator[Finding]:
 def _engines(settings: Settings) -> Iterator[Finding]:
     for name, engine in build_engines(settings).items():
         state = engine.availability()
+        if name == "kraken":
+            yield Finding(state.available or None, f"engine kraken: {state.reason or f'kraken {state.version}'}")
+            continue
         which = "the bundled small trainer" if settings.diffusion_pipe_root == BUNDLED_TRAINER else ""
         which = which or f"{settings.diffusion_pipe_root} at {state.version or 'an unknown commit'}"
         yield Finding(state.available, f"engine {name}: {which}" + (f": {state.reason}" if state.reason else ""))

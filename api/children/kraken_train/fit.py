@@ -135,10 +135,10 @@ def _keep_best(keeper: Keeper, output: Path) -> bool:
     draft = Path(convert_models([output / keeper.best], output / ".best.part.safetensors"))
     path = output / f"best_{keeper.score:.4f}.safetensors"
     settle(draft, path)
+    size = path.stat().st_size
+    event("model", name=path.name, size_bytes=size, accuracy=keeper.best_accuracy, epoch=keeper.best_epoch)
     for other in output.glob("best_*.safetensors"):
         if other != path:
             other.unlink()
-    size = path.stat().st_size
-    event("model", name=path.name, size_bytes=size, accuracy=keeper.best_accuracy, epoch=keeper.best_epoch)
     say(f"the best epoch was {keeper.best_epoch}; its model is {path.name} ({size} bytes)")
     return True
