@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from api.models.ocr import Line, Page, Part
 
-WORDS = "minim animi nimia mania anima amina nomina omnia mina"
-WIDTH, LINE = 420, 56
+WORDS = "six ten two ox next tent sow wins"
+WIDTH, LINE = 300, 56
 
 
 def draw(directory: Path, pages: int, lines: int, *, seed: int = 1) -> list[Page]:
@@ -26,7 +26,7 @@ def _page(directory: Path, number: int, count: int, rng: random.Random, font: Im
     pen = ImageDraw.Draw(image)
     found: list[Line] = []
     for index in range(count):
-        text = " ".join(rng.choices(WORDS.split(), k=3))
+        text = " ".join(rng.choices(WORDS.split(), k=2))
         top = 10 + index * LINE
         pen.text((12, top + 6), text, fill=0, font=font)
         right = min(WIDTH - 4, 16 + int(pen.textlength(text, font=font)))

@@ -25,7 +25,7 @@ def number(value: Any) -> float:
 
 
 class Pace:
-    """Seconds a batch and lines a second since the last report."""
+    """Seconds a batch and items (lines, or pages) a second since the last report."""
 
     def __init__(self) -> None:
         self.restart()
@@ -45,8 +45,8 @@ class Pace:
         batches, items = self._batches, self._items
         self.restart()
         if not batches or elapsed <= 0:
-            return {"seconds_per_batch": None, "lines_per_second": None}
-        return {"seconds_per_batch": round(elapsed / batches, 6), "lines_per_second": round(items / elapsed, 3)}
+            return {"seconds_per_batch": None, "items_per_second": None}
+        return {"seconds_per_batch": round(elapsed / batches, 6), "items_per_second": round(items / elapsed, 3)}
 
 
 class Reporter(Callback):

@@ -88,7 +88,7 @@ def _batch(fields: Fields) -> Iterable[Event]:
         epoch=int(fields["epoch"]),
         step=step,
         batch=int(fields["batch"]),
-        samples_per_second=_number(fields["lines_per_second"]),
+        samples_per_second=_number(fields["items_per_second"]),
         time_per_step=_number(fields["seconds_per_batch"]),
     )
     yield Metric("loss", loss, step)
@@ -129,7 +129,7 @@ def _tested(fields: Fields) -> Iterable[Event]:
         Phase.EVALUATING,
         step=int(fields["batch"]),
         total_steps=int(fields["batches"]),
-        samples_per_second=_number(fields["lines_per_second"]),
+        samples_per_second=_number(fields["items_per_second"]),
         time_per_step=_number(fields["seconds_per_batch"]),
     )
 
