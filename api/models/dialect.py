@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from api.models.job import JobStatus
@@ -21,15 +21,21 @@ class Dialect:
     name: str
     prefixes: tuple[str, ...]
     words: Mapping[JobStatus, str]
-    new_id: Callable[[], str]
+    new_id: Callable[[], str]  # "": the job's number is its id
     body: Callable[[int, str, Any], Any]
     error: Callable[[int, str, Any], Any]
     needs_token: bool = False  # its document asks for one; else the local operator is served without
+    slash: bool = False  # its paths end with one; a path without is redirected
 
 
 def envelope(code: int, message: str, data: Any) -> dict[str, Any]:
     """What everything under /api/v1 answers."""
     return {"code": code, "message": message, "data": data, "timestamp": int(time.time())}
+
+
+def number() -> str:
+    """No id of the dialect's own making: the job's number is its id."""
+    return ""
 
 
 def task_id() -> str:
@@ -46,10 +52,14 @@ TRAINING_V1 = Dialect(
     error=envelope,
 )
 
-#: so far only its sign-in call; its reads come with documents and kraken trainings
+
+def _ocr_error(code: int, message: str, _data: Any) -> dict[str, Any]:
+    return {"error" if code == 404 else "detail": message}
+
+
 OCR_STATUS = Dialect(
     name="ocr_status",
-    prefixes=("/api/token-auth",),
+    prefixes=("/api/token-auth", "/api/models", "/api/training", "/api/documents"),
     words={
         JobStatus.QUEUED: "Queued",
         JobStatus.RUNNING: "Running",
@@ -57,12 +67,17 @@ OCR_STATUS = Dialect(
         JobStatus.FAILED: "Crashed",
         JobStatus.STOPPED: "Canceled",
     },
-    new_id=task_id,
+    new_id=number,
     body=lambda _code, _message, data: data,
-    error=lambda _code, message, _data: {"detail": message},
+    error=_ocr_error,
+    needs_token=True,
+    slash=True,
 )
 
-DIALECTS: tuple[Dialect, ...] = (TRAINING_V1, OCR_STATUS)
+#: where documents and trainings come from that the OCR dialect only reads: its jobs and its rule of tokens, enveloped
+OCR_V1 = replace(OCR_STATUS, prefixes=("/api/v1/ocr",), body=envelope, error=envelope, slash=False)
+
+DIALECTS: tuple[Dialect, ...] = (TRAINING_V1, OCR_STATUS, OCR_V1)
 
 
 def dialect_of(path: str) -> Dialect:

@@ -131,11 +131,10 @@ class OcrModel:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """A training (or evaluation) of a model: the job with the data it was submitted on. `id` is the task's number."""
+    """A training (or evaluation) of a model: the job with the data it was submitted on."""
 
-    id: int
-    model_id: int
     job_seq: int
+    model_id: int
     job_id: str
     task: str  # train | segtrain | test
     document_ids: tuple[int, ...]

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, g, redirect, request
 from flask.json.provider import JSONProvider
 from marshmallow import Schema, fields
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.exceptions import NotFound as RouteNotFound
 from werkzeug.routing import BaseConverter, IntegerConverter, RequestRedirect
+from werkzeug.wrappers import Response as AnyResponse
 
 from api.models.accounts import Actor
 from api.models.dialect import RESERVED_IDS, Dialect, dialect_of
@@ -138,10 +139,14 @@ def install_errors(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def _no_redirects() -> None:
-    """A path without its slash is another path, which there is not."""
+def _no_redirects() -> AnyResponse | None:
+    """A path without its slash is another path, which there is not; but where a dialect's paths end with one."""
     if isinstance(request.routing_exception, RequestRedirect):
+        if dialect_of(request.path).slash:
+            query = request.query_string.decode("latin-1")
+            return redirect(f"{request.path}/{'?' if query else ''}{query}", 308)
         request.routing_exception = RouteNotFound()
+    return None
 
 
 def _domain_error(problem: errors.TrainyardError) -> Response:

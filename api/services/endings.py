@@ -14,11 +14,22 @@ from api.services.store import jobs as store
 OnEnd = Callable[[Connection, Job], None]
 
 
+#: Called before the end of a job whose child did what it was asked, while the job still runs: takes in what the child
+#: left, in transactions as small as it likes. Called again after a crash, so that doing it twice must be as once.
+Settle = Callable[[Job], None]
+
+
 class Endings:
     """`finish()` with the engine's own part of it."""
 
-    def __init__(self, hooks: Mapping[str, OnEnd] | None = None) -> None:
+    def __init__(self, hooks: Mapping[str, OnEnd] | None = None, settlers: Mapping[str, Settle] | None = None) -> None:
         self._hooks = dict(hooks or {})
+        self._settlers = dict(settlers or {})
+
+    def settle(self, job: Job) -> None:
+        """Before `finish` with the reason DONE."""
+        if settle := self._settlers.get(job.engine):
+            settle(job)
 
     def finish(
         self,

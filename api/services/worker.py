@@ -210,6 +210,8 @@ class Worker:
         if reason.status is JobStatus.FAILED:
             told = self._explain(reason, seen)
             failure = replace(told, line=scrub(told.line, self.job.spec.secrets) if told.line else None)
+        if reason is EndReason.DONE:
+            self.parts.endings.settle(self.job)
         self._finish(reason, failure, now, exit_code=seen.exit_code, ended_at=seen.ended_at)
 
     def _explain(self, reason: EndReason, seen: Observation) -> Failure:

@@ -14,14 +14,7 @@ from api.services.store.bulk import insert_rows
 from api.services.store.jobs import Viewer
 from api.services.store.ocr_tables import ocr_documents, ocr_lines, ocr_parts
 from api.utils.errors import NotFound
-
-
-@dataclass(frozen=True, slots=True)
-class NewLine:
-    external_id: str | None
-    baseline: Points | None
-    boundary: Points | None
-    text: str
+from api.utils.pagexml import TextLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +26,7 @@ class NewPart:
     width: int | None
     height: int | None
     xml_name: str | None
-    lines: Sequence[NewLine] | None
+    lines: Sequence[TextLine] | None
 
 
 # ---- documents
@@ -154,7 +147,7 @@ def put_part(connection: Connection, document_id: int, new: NewPart) -> str | No
     return replaced if replaced != new.image else None
 
 
-def _line_counts(lines: Sequence[NewLine]) -> dict[str, int]:
+def _line_counts(lines: Sequence[TextLine]) -> dict[str, int]:
     return {
         "lines": len(lines),
         "with_baseline": sum(has_baseline(line.baseline) for line in lines),
@@ -166,7 +159,7 @@ def _line_counts(lines: Sequence[NewLine]) -> dict[str, int]:
 # ---- lines
 
 
-def _row(part_id: int, position: int, line: NewLine) -> tuple[Any, ...]:
+def _row(part_id: int, position: int, line: TextLine) -> tuple[Any, ...]:
     """In the order of the table's columns."""
     flags = (has_baseline(line.baseline), has_polygon(line.boundary), has_text(line.text))
     points = (_encoded(line.baseline), _encoded(line.boundary))

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.sql import ColumnElement, Select
 
 from api.models.job import Attempt, EndReason, Failure, Job, JobSpec, JobStatus, Resources
@@ -48,7 +48,7 @@ class NewJob:
     owner_id: int
     team_id: int | None
     output_dir: Callable[[str], str]  # of the job's id
-    new_id: Callable[[], str]
+    new_id: Callable[[], str]  # "": the row's number is the id
 
 
 def spec_text(spec: JobSpec) -> str:
@@ -268,9 +268,15 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
 
 def _free_id(connection: Connection, new_id: Callable[[], str]) -> str:
     while True:
-        candidate = new_id()
+        candidate = new_id() or str(_next_number(connection))
         if connection.execute(select(jobs.c.seq).where(jobs.c.id == candidate)).first() is None:
             return candidate
+
+
+def _next_number(connection: Connection) -> int:
+    """What the next row will be numbered; true within a transaction of the one writer."""
+    query = text("SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'jobs'")
+    return int(connection.execute(query).scalar_one())
 
 
 def _add_attempt(

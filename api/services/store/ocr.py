@@ -98,7 +98,7 @@ def add_training(
 def trainings_of(connection: Connection, model_id: int, limit: int = 10) -> list[Training]:
     """The newest first; evaluations are among them."""
     query = _TRAININGS.where(ocr_trainings.c.model_id == model_id)
-    return [_training(row) for row in connection.execute(query.order_by(ocr_trainings.c.id.desc()).limit(limit))]
+    return [_training(row) for row in connection.execute(query.order_by(ocr_trainings.c.job_seq.desc()).limit(limit))]
 
 
 def training_of_job(connection: Connection, job: Job) -> Training | None:

@@ -83,15 +83,13 @@ ocr_models = Table(
 ocr_trainings = Table(
     "ocr_trainings",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("job_seq", Integer, ForeignKey("jobs.seq", ondelete="CASCADE"), primary_key=True),
     Column("model_id", Integer, ForeignKey("ocr_models.id", ondelete="CASCADE"), nullable=False),
-    Column("job_seq", Integer, ForeignKey("jobs.seq", ondelete="CASCADE"), nullable=False, unique=True),
     Column("task", String(16), nullable=False),
     Column("document_ids", JSON, nullable=False),
     Column("documents", Integer, nullable=False),
     Column("parts", Integer, nullable=False),
     Column("lines", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
-    Index("ix_ocr_trainings_model_id", "model_id", "id"),
-    sqlite_autoincrement=True,
+    Index("ix_ocr_trainings_model_id", "model_id", "job_seq"),
 )

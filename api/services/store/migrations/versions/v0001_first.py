@@ -349,9 +349,8 @@ def upgrade() -> None:
 
     op.create_table(
         "ocr_trainings",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("model_id", sa.Integer(), nullable=False),
         sa.Column("job_seq", sa.Integer(), nullable=False),
+        sa.Column("model_id", sa.Integer(), nullable=False),
         sa.Column("task", sa.String(length=16), nullable=False),
         sa.Column("document_ids", sa.JSON(), nullable=False),
         sa.Column("documents", sa.Integer(), nullable=False),
@@ -362,12 +361,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["model_id"], ["ocr_models.id"], name=op.f("fk_ocr_trainings_model_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_ocr_trainings")),
-        sa.UniqueConstraint("job_seq", name=op.f("uq_ocr_trainings_job_seq")),
-        sqlite_autoincrement=True,
+        sa.PrimaryKeyConstraint("job_seq", name=op.f("pk_ocr_trainings")),
     )
     with op.batch_alter_table("ocr_trainings", schema=None) as batch_op:
-        batch_op.create_index("ix_ocr_trainings_model_id", ["model_id", "id"], unique=False)
+        batch_op.create_index("ix_ocr_trainings_model_id", ["model_id", "job_seq"], unique=False)
 
     op.create_table(
         "ocr_lines",
