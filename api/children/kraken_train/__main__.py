@@ -13,6 +13,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from api.children.kraken_train.data import sets
 from api.children.kraken_train.report import Problem, event, say, take_over_logging
 from api.children.kraken_train.stopping import Stop, Stopped
 
@@ -38,18 +39,18 @@ def define_missing_operators() -> Any:
 
 def run(settings: dict[str, Any]) -> None:
     stop = Stop(settings["stop"])
-    event("phase", phase="starting")
+    event("phase", phase="loading")
+    found = None if settings["task"] == "test" else sets(settings)
     operators = define_missing_operators()
     stop.check()
-    event("phase", phase="loading")
-    if settings["task"] == "test":
+    if found is None:
         from api.children.kraken_train.score import test
 
         test(settings, stop)
     else:
         from api.children.kraken_train.fit import train
 
-        train(settings, stop)
+        train(settings, found, stop)
     event("done")
     del operators
 

@@ -17,20 +17,19 @@ from kraken.models.convert import convert_models
 from kraken.train import BLLASegmentationModel, KrakenTrainer, VGSLRecognitionModel
 from threadpoolctl import threadpool_limits
 
-from api.children.kraken_train.data import Page, read, split
+from api.children.kraken_train.data import Sets
 from api.children.kraken_train.report import Problem, event, say, take_over_logging
-from api.children.kraken_train.sets import RecognitionData, SegmentationData, readable
+from api.children.kraken_train.sets import RecognitionData, SegmentationData
 from api.children.kraken_train.stopping import Stop, Stopped
 from api.children.kraken_train.watch import Keeper, Reporter, settle
 
 
-def train(settings: dict[str, Any], stop: Stop) -> None:
+def train(settings: dict[str, Any], sets: Sets, stop: Stop) -> None:
     take_over_logging()  # Lightning has just put handlers of its own
     lightning.seed_everything(settings["seed"], workers=True, verbose=False)
     recognition = settings["task"] == "train"
-    pages = usable_pages(settings, recognition=recognition)
     config = _config(settings, recognition=recognition)
-    data, lines = _recognition(settings, pages) if recognition else _segmentation(settings, pages)
+    data = _data(settings, sets, recognition=recognition)
     stop.check()
     output = Path(settings["output"])
     keeper = Keeper(output, stop)
@@ -39,7 +38,7 @@ def train(settings: dict[str, Any], stop: Stop) -> None:
         max_epochs=settings["epochs"],
         min_epochs=0,
         gradient_clip_val=config.gradient_clip_val,
-        callbacks=[Reporter(lines), keeper],
+        callbacks=[Reporter(sets.lines), keeper],
     )
     model = _model(trainer, VGSLRecognitionModel if recognition else BLLASegmentationModel, config, settings)
     try:
@@ -50,12 +49,6 @@ def train(settings: dict[str, Any], stop: Stop) -> None:
         raise
     if not _keep_best(keeper, output):
         raise Problem("incomplete", "no epoch was finished, so there is no model to keep")
-
-
-def usable_pages(settings: dict[str, Any], *, recognition: bool) -> list[Page]:
-    pages, left = read(settings["data"], recognition=recognition)
-    left.report()
-    return readable(pages)
 
 
 def made_trainer(settings: dict[str, Any], **more: Any) -> Any:
@@ -88,21 +81,11 @@ def _config(settings: dict[str, Any], *, recognition: bool) -> Any:
     return kind(**{name: value for name, value in given.items() if value is not None})
 
 
-def _recognition(settings: dict[str, Any], pages: list[Page]) -> tuple[RecognitionData, int]:
-    lines = [(page.image, line) for page in pages for line in page.lines]
-    training, validation = split(lines, settings["seed"], "lines")
-    event("data", pages=len(pages), training=len(training), validation=len(validation), unit="lines")
-    say(f"{len(training)} lines to train on and {len(validation)} to validate on, from {len(pages)} pages")
-    config = VGSLRecognitionTrainingDataConfig(augment=settings["augment"], num_workers=settings["workers"])
-    return RecognitionData(config, training, validation), len(lines)
-
-
-def _segmentation(settings: dict[str, Any], pages: list[Page]) -> tuple[SegmentationData, int]:
-    training, validation = split(pages, settings["seed"], "pages")
-    event("data", pages=len(pages), training=len(training), validation=len(validation), unit="pages")
-    say(f"{len(training)} pages to train on and {len(validation)} to validate on")
-    config = BLLASegmentationTrainingDataConfig(augment=settings["augment"], num_workers=settings["workers"])
-    return SegmentationData(config, training, validation), sum(len(page.lines) for page in pages)
+def _data(settings: dict[str, Any], sets: Sets, *, recognition: bool) -> Any:
+    options = {"augment": settings["augment"], "num_workers": settings["workers"]}
+    if recognition:
+        return RecognitionData(VGSLRecognitionTrainingDataConfig(**options), sets.training, sets.validation)
+    return SegmentationData(BLLASegmentationTrainingDataConfig(**options), sets.training, sets.validation)
 
 
 def _model(trainer: Any, kind: Any, config: Any, settings: dict[str, Any]) -> Any:

@@ -17,7 +17,8 @@ from kraken.train import BLLASegmentationModel, VGSLRecognitionModel
 from lightning.pytorch.callbacks import Callback
 from threadpoolctl import threadpool_limits
 
-from api.children.kraken_train.fit import loaded, made_trainer, usable_pages
+from api.children.kraken_train.data import usable
+from api.children.kraken_train.fit import loaded, made_trainer
 from api.children.kraken_train.report import Problem, event, say, take_over_logging
 from api.children.kraken_train.sets import RecognitionData, SegmentationData
 from api.children.kraken_train.stopping import Stop
@@ -28,7 +29,7 @@ def test(settings: dict[str, Any], stop: Stop) -> None:
     take_over_logging()
     lightning.seed_everything(settings["seed"], workers=True, verbose=False)
     recognition = _recognizes(settings["base_model"])
-    pages = usable_pages(settings, recognition=recognition)
+    pages = usable(settings["data"], recognition=recognition)
     lines = [(page.image, line) for page in pages for line in page.lines]
     if not lines:
         raise Problem("dataset_empty", "there is no usable line to test on")

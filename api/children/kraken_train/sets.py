@@ -11,23 +11,9 @@ from kraken.configs import BLLASegmentationTrainingDataConfig, VGSLRecognitionTr
 from kraken.containers import BaselineLine, Segmentation
 from kraken.lib.dataset import PolygonGTDataset
 from kraken.train import BLLASegmentationDataModule, VGSLRecognitionDataModule
-from PIL import Image, UnidentifiedImageError
 from torch.utils.data import Subset
 
 from api.children.kraken_train.data import Line, Page
-from api.children.kraken_train.report import warn
-
-
-def readable(pages: Sequence[Page]) -> list[Page]:
-    """Those whose image is one: kraken would put another line in the place of each that it cannot read."""
-    fine: list[Page] = []
-    for page in pages:
-        try:
-            with Image.open(page.image):
-                fine.append(page)
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as problem:
-            warn(f"a page ({len(page.lines)} lines) is left out, its image cannot be read: {problem}")
-    return fine
 
 
 def container(line: Line, image: str, number: int) -> Any:
