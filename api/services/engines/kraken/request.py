@@ -56,7 +56,8 @@ def schema() -> dict[str, Any]:
         **numbers,
     }
     for name, value in _DEFAULTS.items():
-        properties[name]["default"] = value
+        if value is not None:
+            properties[name]["default"] = value
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
