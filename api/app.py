@@ -16,16 +16,19 @@ from flask import Flask
 from flask_smorest import Api
 
 from api.models.ocr import Page
-from api.routes import auth, documentation, observe, system, training
+from api.routes import auth, documentation, observe, ocr, ocr_status, system, training
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
 from api.services.accounts import AccountService
 from api.services.container import Services
+from api.services.document_import import DocumentFiles, Ingestion
+from api.services.documents import DocumentService
 from api.services.endings import Endings
 from api.services.engines.base import Engine
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
 from api.services.engines.kraken import KrakenEngine
 from api.services.engines.kraken.engine import Pages
+from api.services.engines.ocr_import import OcrImportEngine
 from api.services.executors.local import LocalExecutor
 from api.services.feed import Feed
 from api.services.gpus.base import GpuSource
@@ -35,8 +38,9 @@ from api.services.gpus.nvml import NvmlSource
 from api.services.history import History
 from api.services.jobs import JobService
 from api.services.machine import MachineMonitor
+from api.services.ocr_training import OcrTrainingService
 from api.services.ocr_training_end import model_keeper
-from api.services.store import ocr
+from api.services.store import ocr as ocr_store
 from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.workspaces import Workspaces
@@ -92,7 +96,7 @@ def pages_of(db: Database) -> Pages:
 
     def read(document_ids: Sequence[int]) -> Iterator[Page]:
         with db.read() as connection:
-            yield from ocr.pages_of(connection, document_ids)
+            yield from ocr_store.pages_of(connection, document_ids)
 
     return read
 
@@ -110,6 +114,11 @@ def build_engines(settings: Settings, pages: Pages = lambda document_ids: ()) ->
             bundled=ROOT if bundled else None,
         ),
         KrakenEngine(settings.kraken_python, ROOT, settings.data_dir, roots, pages),
+        OcrImportEngine(
+            imports=DocumentFiles(settings.data_dir).imports,
+            most_files=settings.max_archive_files,
+            most_bytes=settings.max_archive_bytes,
+        ),
     )
     return {engine.name: engine for engine in engines}
 
@@ -136,20 +145,26 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     source = gpu_source or NvmlSource(environ.get("CUDA_VISIBLE_DEVICES"))
     monitor = GpuMonitor(source, also=(machine.turn,))
     limits = Limits(settings.workers, settings.stop_grace, settings.stall_seconds)
-    endings = Endings({"kraken": model_keeper(settings.data_dir)})
+    files = DocumentFiles(settings.data_dir)
+    files.prepare()
+    ingestion = Ingestion(db, files)
+    endings = Endings({"kraken": model_keeper(settings.data_dir)}, settlers={"ocr_import": ingestion})
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
-    supervisor = Supervisor(parts, lambda: gpus.free(), chores=(accounts.flush_usage,))
+    supervisor = Supervisor(parts, lambda: gpus.free(), chores=(accounts.flush_usage, ingestion.sweep))
     gpus = GpuDesk(monitor, db, supervisor.own_pids)
     jobs = JobService(
         db, engines, executor, supervisor, workspaces, feed, gpus, grace=settings.stop_grace, endings=endings
     )
+    roots = AllowedRoots(settings.allowed_roots)
     return Services(
         settings=settings,
         db=db,
         accounts=accounts,
         jobs=jobs,
         history=History(db, workspaces),
+        documents=DocumentService(db, jobs, accounts, ingestion, roots),
+        ocr=OcrTrainingService(db, jobs, accounts, files),
         gpus=gpus,
         machine=machine,
         engines=engines,
@@ -167,6 +182,7 @@ def start(services: Services) -> None:
     services.accounts.ensure_operator()
     services.gpus.monitor.start()
     services.jobs.finish_removals()
+    services.documents.sweep()
     services.supervisor.start()
 
 
@@ -199,7 +215,9 @@ def build_app(services: Services) -> Flask:
     install_requests(app)
     api = Api(app)
     install_errors(app)  # after flask-smorest, whose own handlers these replace
-    for blueprint in (training.blueprint, system.gpu_blueprint, system.system_blueprint, *auth.BLUEPRINTS):
+    ocr_blueprints = (ocr.blueprint, ocr_status.blueprint)
+    gpus = (system.gpu_blueprint, system.system_blueprint)
+    for blueprint in (training.blueprint, *gpus, *auth.BLUEPRINTS, *ocr_blueprints):
         api.register_blueprint(blueprint)
     for plain in (observe.blueprint, documentation.blueprint):
         app.register_blueprint(plain)

@@ -129,6 +129,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("stall_seconds", _seconds, "120",
             "seconds of silence without CPU use after a final traceback before a hung trainer is ended", "SECONDS"),
     Setting("max_upload_bytes", _integer(1, 1 << 50), str(50 * 1024**3), "largest request body", "BYTES"),
+    Setting("max_archive_bytes", _integer(1, 1 << 50), str(100 * 1024**3),
+            "largest size of an uploaded archive's files, unpacked", "BYTES"),
+    Setting("max_archive_files", _integer(1, 10_000_000), "200000",
+            "most files in an uploaded archive or an imported directory", "N"),
     Setting("auth", _choice("auto", "required", "off"), "auto",
             "auto: the local operator needs no token on loopback; required: everybody; off: nobody, loopback only"),
     Setting("insecure", _switch, "false", "allow --auth off on an address other than loopback"),
@@ -161,6 +165,8 @@ class Settings:
     stop_grace: float
     stall_seconds: float
     max_upload_bytes: int
+    max_archive_bytes: int
+    max_archive_files: int
     auth: str
     insecure: bool
     host: str

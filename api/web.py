@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 
 from flask import Flask
 
@@ -15,7 +17,7 @@ from api.services.doorkeeper import FREE, Doorkeeper
 from api.serving import ServeOptions, Server
 from api.settings import is_loopback
 
-JSON_BODY = 16 * 1024 * 1024  # bytes; only uploads may be larger, and there are none yet
+JSON_BODY = 16 * 1024 * 1024  # bytes; only uploads may be larger
 LOGIN_BODY = 64 * 1024  # of a caller whom nobody knows yet
 
 
@@ -34,6 +36,18 @@ def is_preflight(head: RequestHead, origins: frozenset[str]) -> bool:
     return asks and head.headers.get("origin") in origins
 
 
+#: where files are uploaded, as multipart/form-data
+UPLOADS = re.compile(r"/api/v1/ocr/documents/\d{1,18}/import", re.ASCII)
+
+
+def body_limit(head: RequestHead) -> int:
+    """Bytes, but for the setting: a JSON body is read into memory, a file is not."""
+    if head.path in FREE:
+        return LOGIN_BODY
+    is_form = head.headers.get("content-type", "").lower().startswith("multipart/form-data")
+    return sys.maxsize if is_form and UPLOADS.fullmatch(head.path) else JSON_BODY
+
+
 def build_gate(services: Services) -> Gate:
     """Host, credentials, site and length, judged when the headers are in."""
     settings = services.settings
@@ -49,7 +63,7 @@ def build_gate(services: Services) -> Gate:
     return Gate(
         hosts=HostPolicy.of((settings.host,), settings.trusted_hosts),
         authenticate=lambda head: None if is_preflight(head, origins) else doorkeeper(head),
-        body_limit=lambda head: min(settings.max_upload_bytes, LOGIN_BODY if head.path in FREE else JSON_BODY),
+        body_limit=lambda head: min(settings.max_upload_bytes, body_limit(head)),
         refusal=refusal,
         cors_origins=origins,
     )

@@ -1,4 +1,4 @@
-"""Scripts that engines run in the interpreter of a training library: `python -m api.children.<name>`.
+"""Scripts that engines run: `python -m api.children.<name>`.
 
-They import nothing else of the service, and nothing of the service imports them.
+They import nothing of the service but `api.utils`, and nothing of the service imports them.
 """

@@ -75,23 +75,6 @@ class Line:
     boundary: Points | None
     text: str
 
-    @property
-    def has_baseline(self) -> bool:
-        return has_baseline(self.baseline)
-
-
-def has_baseline(points: Points | None) -> bool:
-    """The contract's word: at least two points."""
-    return points is not None and len(points) >= 2
-
-
-def has_polygon(points: Points | None) -> bool:
-    return points is not None and len(points) >= 3
-
-
-def has_text(text: str) -> bool:
-    return bool(text.strip())
-
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -112,6 +95,14 @@ class LineCounts:
     with_baseline: int = 0
     with_polygon: int = 0
     with_text: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long finished trainings took on this machine."""
+
+    trainings: int
+    seconds_per_line: float  # and epoch
 
 
 @dataclass(frozen=True, slots=True)

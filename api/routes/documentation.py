@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from api.models.dialect import dialect_of
 from api.models.schemas.training import FieldErrorsSchema
 from api.routes.examples import EXAMPLES
+from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.http import enveloped, json_response
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
@@ -35,6 +36,14 @@ On loopback the service's own Unix user needs no token; everybody else sends `Au
 def home() -> AnyResponse:
     """Where a browser starts."""
     return redirect("/api/v1/docs", 302)
+
+
+@blueprint.get("/api/")
+@blueprint.get("/models/")
+@blueprint.get("/admin/")
+def console() -> AnyResponse:
+    """Where the pages that the OCR status document links to are."""
+    return redirect("/ui/", 302)
 
 
 @blueprint.get("/api/v1/docs")
@@ -107,8 +116,8 @@ ERROR = {
 BARE_ERROR = {
     "type": "object",
     "description": "Any error of the dialects that know no envelope.",
-    "required": ["detail"],
-    "properties": {"detail": {"type": "string"}},
+    "properties": {"detail": {"type": "string"}, "error": {"type": "string"}},
+    "anyOf": [{"required": ["detail"]}, {"required": ["error"]}],
 }
 #: name: status, what it means
 ERRORS = {
@@ -143,10 +152,11 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     responses: dict[str, Any] = operation["responses"]
     responses.pop("default", None)
     responses.pop("422", None)  # flask-smorest's, which is not how ours looks
-    is_bare = "code" not in dialect_of(path).error(400, "", None)
+    dialect = dialect_of(path)
+    is_bare = "code" not in dialect.error(400, "", None)
     for name in _possible(path, method, operation):
         code, text = ERRORS[name]
-        bare = {"description": text, "content": _json("BareError", {"detail": text})}
+        bare = {"description": text, "content": _json("BareError", dialect.error(code, text, None))}
         responses.setdefault(str(code), bare if is_bare else {"$ref": f"#/components/responses/{name}"})
     for status, response in responses.items():
         content = response.get("content", {}).get("application/json", {})
@@ -156,7 +166,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         if is_bare and "$ref" not in response and "content" not in response:
             response["content"] = _json("BareError", {"detail": response["description"]})
     _complete_special(path, operation)
-    _show(EXAMPLES.get((method, path), {}), operation)
+    _show((EXAMPLES | OCR_EXAMPLES).get((method, path), {}), operation)
     operation["responses"] = dict(sorted(responses.items()))
 
 
@@ -191,7 +201,7 @@ def _complete_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 STREAMS = ("/stream", "/events")
-DOWNLOADS = ("/artifacts/{path}",)
+DOWNLOADS = ("/artifacts/{path}", "/ocr/models/{model_id}/download", "/parts/{part_id}/image")
 
 
 def _complete_special(path: str, operation: dict[str, Any]) -> None:
@@ -210,6 +220,8 @@ def _complete_special(path: str, operation: dict[str, Any]) -> None:
         for code, text in (("412", "it is not the file that If-Match names"), ("416", "it has no such bytes")):
             example = {"code": int(code), "message": text, "data": None, "timestamp": 1795258464}
             responses[code] = {"description": text, "content": _json("Error", example)}
+    elif path.endswith("/documents/{document_id}/export"):
+        responses["200"]["content"] = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
     elif path.endswith("/metrics"):
         table = "epoch,step,value,timestamp\n1,1,0.9172,2026-11-21T10:49:58.120Z\n"
         responses["200"]["content"]["text/csv"] = {"schema": {"type": "string"}, "example": table}
@@ -270,15 +282,22 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "user_id": {"description": "the user's id", "schema": _ROW, "example": 2},
     "token_id": {"description": "the token's id", "schema": _ROW, "example": 7},
     "workspace_id": {"description": "the workspace's id", "schema": _ROW, "example": 1},
+    "document_id": {"description": "the document's id", "schema": _ROW, "example": 4},
+    "part_id": {"description": "the page's id", "schema": _ROW, "example": 56},
+    "line_id": {"description": "the line's id", "schema": _ROW, "example": 3979},
+    "model_id": {"description": "the model's id", "schema": _ROW, "example": 7},
+    "import_id": {"description": "the import's job", "schema": _ROW, "example": 344},
 }
 
 
 def _show(examples: dict[str, Any], operation: dict[str, Any]) -> None:
-    """Puts examples where they belong: `request`, or a status."""
+    """Puts examples where they belong: `request`, a content type of it, or a status."""
     for place, example in examples.items():
         if place == "request":
             for content in operation["requestBody"]["content"].values():
                 content["example"] = example
+        elif "/" in place:
+            operation["requestBody"]["content"][place]["example"] = example
         else:
             operation["responses"][place]["content"]["application/json"]["example"] = example
 
@@ -317,6 +336,20 @@ PLAIN_PATHS: dict[str, Any] = {
     "/metrics": _text(
         "Prometheus' text format", "text/plain", 'trainyard_jobs{engine="diffusion_pipe",status="running"} 1.0\n'
     ),
+    "/api/": {
+        "get": {
+            "summary": "To the console, as /models/ and /admin/",
+            "tags": ["service"],
+            "responses": {
+                "302": {
+                    "description": "the console's address",
+                    "content": {"text/html": {"schema": {"type": "string"}}},
+                },
+                "401": {"$ref": "#/components/responses/Unauthenticated"},
+                "403": {"$ref": "#/components/responses/Forbidden"},
+            },
+        }
+    },
     "/api/v1/openapi.json": _text("This description", "application/json"),
     "/api/v1/docs": _text("This description as a page, without the internet", "text/html"),
 }

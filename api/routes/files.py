@@ -73,10 +73,13 @@ def send_artifact(job: Job, path: str, attempt: int | None) -> Response:
         file.close()
         disposition = {"Content-Disposition": attachment(os.path.basename(path))}
         return Response(shown, mimetype="application/octet-stream", headers=disposition)
+    return send_file(file, os.path.basename(path))
+
+
+def send_file(file: BinaryIO, name: str) -> Response:
+    """An open file as a download under a name; ranges and tags are answered."""
     size = os.fstat(file.fileno()).st_size
-    status, headers, body = file_response(
-        request.environ, file, size, request.headers.get("Range"), download_name=os.path.basename(path)
-    )
+    status, headers, body = file_response(request.environ, file, size, request.headers.get("Range"), download_name=name)
     if status in REFUSALS:
         kept = {name: value for name, value in headers if name not in ("Content-Length", "Content-Type")}
         return refuse(status, REFUSALS[status], None, kept)

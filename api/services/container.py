@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from threading import Event
 
 from api.services.accounts import AccountService
+from api.services.documents import DocumentService
 from api.services.engines.base import Engine
 from api.services.feed import Feed
 from api.services.gpus.desk import GpuDesk
 from api.services.history import History
 from api.services.jobs import JobService
 from api.services.machine import MachineMonitor
+from api.services.ocr_training import OcrTrainingService
 from api.services.store.database import Database
 from api.services.supervisor import Supervisor
 from api.settings import Settings
@@ -28,6 +30,8 @@ class Services:
     accounts: AccountService
     jobs: JobService
     history: History
+    documents: DocumentService
+    ocr: OcrTrainingService
     gpus: GpuDesk
     machine: MachineMonitor
     engines: Mapping[str, Engine]

@@ -20,6 +20,8 @@ POINTS: frozenset[str] = frozenset(
         "worker.before_finish",  # its processes are gone, its row says running
         "worker.after_finish",
         "stop.after_flag",  # a stop was asked for, nobody has acted
+        "import.before_batch",  # pages were read and their images moved, no row knows them
+        "import.after_batch",
         "delete.after_note",
         "delete.after_row",  # the row is gone, the files are not
     }

@@ -6,10 +6,11 @@ before what it declares is looked at, entities are never resolved, nothing is fe
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lxml import etree
 
@@ -22,6 +23,7 @@ MOST_DEPTH = 100
 FURTHEST = 10**7  # pixels
 _CHUNK = 1 << 16
 _NUMBER = re.compile(r"[+-]?\d{1,12}(?:\.\d{0,12})?", re.ASCII)
+_WHOLE = re.compile(r"[0-9 ,]+")
 _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,199}", re.ASCII)
 
 Points = tuple[tuple[int, int], ...]
@@ -39,6 +41,27 @@ class TextLine:
     baseline: Points | None
     boundary: Points | None
     text: str
+
+    def flat(self) -> FlatLine:
+        baseline, boundary = self.baseline, self.boundary
+        has = (len(baseline or ()) >= 2, len(boundary or ()) >= 3, bool(self.text.strip()))
+        return FlatLine(self.external_id, _encoded(baseline), _encoded(boundary), self.text, *map(int, has))
+
+
+class FlatLine(NamedTuple):
+    """A line as the database keeps it: points as JSON, and whether each thing is there in the contract's words."""
+
+    external_id: str | None
+    baseline: str | None
+    boundary: str | None
+    text: str
+    has_baseline: int  # at least two points
+    has_polygon: int  # at least three
+    has_text: int
+
+
+def _encoded(points: Points | None) -> str | None:
+    return None if points is None else json.dumps(points, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +146,11 @@ class _Reader:
         return self.rules.page()
 
 
+def _plain(value: str | None) -> str | None:
+    """libxml2, told to resolve no entities, hands on each `&` of an attribute as `&#38;`."""
+    return value.replace("&#38;", "&") if value is not None and "&" in value else value
+
+
 class _Rules:
     """What both formats have: one page, its image and its lines."""
 
@@ -144,7 +172,7 @@ class _Rules:
     def begin_line(self, identity: str | None) -> None:
         if len(self.lines) >= MOST_LINES:
             raise BadXml(f"has more than {MOST_LINES} lines")
-        self.id, self.baseline, self.boundary = (identity or None), None, None
+        self.id, self.baseline, self.boundary = (_plain(identity) or None), None, None
         if self.id is not None and len(self.id) > 200:
             self.id = None
 
@@ -158,6 +186,8 @@ class _Rules:
             raise BadXml("describes no page")
         if not self.image:
             raise BadXml("names no image")
+        if len(self.image) > 1000 or not self.image.isprintable():
+            raise BadXml("names its image in a way that no file is named")
         return XmlPage(self.image, *self.size, tuple(self.lines))
 
 
@@ -178,7 +208,7 @@ class _Alto(_Rules):
         elif name == "Polygon" and path[-3:-1] == ["TextLine", "Shape"]:
             self.boundary = _points(attributes.get("POINTS"))
         elif name in ("String", "SP") and path[-2] == "TextLine":
-            self._words.append(attributes.get("CONTENT") or " ")
+            self._words.append(_plain(attributes.get("CONTENT")) or " ")
 
     def end(self, name: str, text: str, path: Sequence[str]) -> None:
         if name == "TextLine":
@@ -202,7 +232,7 @@ class _PageRules(_Rules):
         parent = path[-2] if len(path) > 1 else ""
         if name == "Page":
             self.begin_page(attributes.get("imageWidth"), attributes.get("imageHeight"))
-            self.image = attributes.get("imageFilename")
+            self.image = _plain(attributes.get("imageFilename"))
         elif name == "TextLine":
             self.begin_line(attributes.get("id"))
             self._line, self._words = [], []
@@ -238,9 +268,10 @@ def _points(text: str | None) -> Points | None:
         return None
     if len(words) > 2 * MOST_POINTS:
         raise BadXml(f"has a line of more than {MOST_POINTS} points")
-    if not all(map(_NUMBER.fullmatch, words)):
+    try:
+        numbers = list(map(int, words)) if _WHOLE.fullmatch(text or "") else [int(float(word)) for word in words]
+    except (ValueError, OverflowError):  # no number, or none of this world
         return None
-    numbers = [int(float(word)) for word in words]
     if max(map(abs, numbers)) > FURTHEST:
         return None
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
@@ -276,7 +307,7 @@ def write_alto(page: XmlPage) -> bytes:
                 etree.SubElement(element, "SP")
             else:
                 etree.SubElement(element, "String", CONTENT=word)
-    return etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+    return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True))
 
 
 def write_page(page: XmlPage, moment: str) -> bytes:
@@ -297,7 +328,7 @@ def write_page(page: XmlPage, moment: str) -> bytes:
                 etree.SubElement(element, name, points=" ".join(f"{x},{y}" for x, y in points))
         if line.text:
             etree.SubElement(etree.SubElement(element, "TextEquiv"), "Unicode").text = line.text
-    return etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+    return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True))
 
 
 def _present(**attributes: int | None) -> dict[str, str]:
@@ -316,3 +347,11 @@ def _ids(lines: Sequence[TextLine]) -> list[str]:
         used.add(identity)
         found.append(identity)
     return found
+
+
+_NO_XML = re.compile("[^\\t\\n\\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def is_writable(text: str) -> bool:
+    """Whether an XML file can hold it."""
+    return not _NO_XML.search(text)

@@ -129,7 +129,7 @@ def _directory(file: BinaryIO, limits: ZipLimits) -> int:
         raise BadZip("is empty")
     if offset + length != end or length > count * (46 + 3 * 0xFFFF):
         raise BadZip("has data that belongs to no file")
-    return offset
+    return int(offset)
 
 
 def _zip64(file: BinaryIO, end: int) -> tuple[int, ...]:

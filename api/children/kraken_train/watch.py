@@ -146,6 +146,10 @@ class Keeper(Checkpoint):
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self._stop.listen()
         self._stop.check()
+        for draft in self._directory.glob(".*.part"):  # of an attempt that was killed while it saved
+            draft.unlink()
+        if self.best is not None and not (self._directory / self.best).is_file():
+            self.score, self.best = -math.inf, None
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Inside an epoch: its rest is trained after a resume. At its end the validation comes first."""

@@ -9,12 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
-from api.models.ocr import Direction, Document, Line, LineCounts, Part, Points, has_baseline, has_polygon, has_text
+from api.models.job import Job, JobStatus
+from api.models.ocr import Direction, Document, Line, LineCounts, Part, Points
+from api.services.store import jobs
 from api.services.store.bulk import insert_rows
 from api.services.store.jobs import Viewer
 from api.services.store.ocr_tables import ocr_documents, ocr_lines, ocr_parts
 from api.utils.errors import NotFound
-from api.utils.pagexml import TextLine
+from api.utils.pagexml import FlatLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class NewPart:
     width: int | None
     height: int | None
     xml_name: str | None
-    lines: Sequence[TextLine] | None
+    lines: Sequence[FlatLine] | None
 
 
 # ---- documents
@@ -128,6 +130,8 @@ def put_part(connection: Connection, document_id: int, new: NewPart) -> str | No
     before = part_named(connection, document_id, new.name)
     lines = new.lines or ()
     values: dict[str, Any] = {"image": new.image, "width": new.width, "height": new.height}
+    if before is not None and (new.lines is None or new.width is None) and before.width is not None:
+        values |= {"width": before.width, "height": before.height}  # lines are drawn on the page of their XML
     if new.lines is not None or before is None:
         values |= {"xml_name": new.xml_name, **_line_counts(lines)}
     if before is None:
@@ -142,32 +146,22 @@ def put_part(connection: Connection, document_id: int, new: NewPart) -> str | No
         connection.execute(update(ocr_parts).where(ocr_parts.c.id == part_id).values(values))
         if new.lines is not None:
             connection.execute(delete(ocr_lines).where(ocr_lines.c.part_id == part_id))
-    insert_rows(connection, insert(ocr_lines), [_row(part_id, n, line) for n, line in enumerate(lines, 1)])
+    rows = [(None, part_id, number, *line) for number, line in enumerate(lines, 1)]  # as the columns stand
+    insert_rows(connection, insert(ocr_lines), rows)
     replaced = before.image if before is not None and new.image is not None else None
     return replaced if replaced != new.image else None
 
 
-def _line_counts(lines: Sequence[TextLine]) -> dict[str, int]:
+def _line_counts(lines: Sequence[FlatLine]) -> dict[str, int]:
     return {
         "lines": len(lines),
-        "with_baseline": sum(has_baseline(line.baseline) for line in lines),
-        "with_polygon": sum(has_polygon(line.boundary) for line in lines),
-        "with_text": sum(has_text(line.text) for line in lines),
+        "with_baseline": sum(line.has_baseline for line in lines),
+        "with_polygon": sum(line.has_polygon for line in lines),
+        "with_text": sum(line.has_text for line in lines),
     }
 
 
 # ---- lines
-
-
-def _row(part_id: int, position: int, line: TextLine) -> tuple[Any, ...]:
-    """In the order of the table's columns."""
-    flags = (has_baseline(line.baseline), has_polygon(line.boundary), has_text(line.text))
-    points = (_encoded(line.baseline), _encoded(line.boundary))
-    return (None, part_id, position, line.external_id, *points, line.text, *map(int, flags))
-
-
-def _encoded(points: Points | None) -> str | None:
-    return None if points is None else json.dumps(points, separators=(",", ":"))
 
 
 def _decoded(text: str | None) -> Points | None:
@@ -207,7 +201,59 @@ def line(connection: Connection, document_id: int, line_id: int) -> Line:
 
 def set_text(connection: Connection, before: Line, text: str) -> None:
     """A line's transcription, and its part's count of them."""
-    connection.execute(update(ocr_lines).where(ocr_lines.c.id == before.id).values(text=text, has_text=has_text(text)))
-    more = int(has_text(text)) - int(has_text(before.text))
+    now = bool(text.strip())
+    connection.execute(update(ocr_lines).where(ocr_lines.c.id == before.id).values(text=text, has_text=now))
+    more = int(now) - int(bool(before.text.strip()))
     mine = ocr_parts.c.id == before.part_id
     connection.execute(update(ocr_parts).where(mine).values(with_text=ocr_parts.c.with_text + more))
+
+
+# ---- who uses a document
+
+
+def _live(connection: Connection, engines: Sequence[str]) -> list[Job]:
+    found = [*jobs.with_status(connection, JobStatus.QUEUED), *jobs.with_status(connection, JobStatus.RUNNING)]
+    return [job for job in found if job.engine in engines]
+
+
+def live_import(connection: Connection, document_id: int) -> Job | None:
+    """An import into the document that waits or runs."""
+    found = (job for job in _live(connection, ["ocr_import"]) if job.spec.params.get("document_id") == document_id)
+    return next(found, None)
+
+
+def live_use(connection: Connection, document_id: int) -> Job | None:
+    """A job that reads the document, or puts something into it."""
+    trainings = _live(connection, ["kraken"])
+    found = (job for job in trainings if document_id in job.spec.params.get("document_ids", ()))
+    return next(found, None) or live_import(connection, document_id)
+
+
+def parts_short_of(connection: Connection, document_id: int, what: str, limit: int) -> list[str]:
+    """Names of parts with lines that lack something: `with_baseline`, `with_polygon` or `with_text`."""
+    short = (ocr_parts.c.document_id == document_id, ocr_parts.c[what] < ocr_parts.c.lines)
+    query = select(ocr_parts.c.name).where(*short).order_by(ocr_parts.c.position).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
+def part_called(connection: Connection, document_id: int, base: str) -> str | None:
+    """The name of the one part whose image is called `base` in whatever folder; None if there is none, or several."""
+    names = _called(connection, document_id, base)
+    return names[0] if len(names) == 1 else None
+
+
+def part_wanting(connection: Connection, document_id: int, base: str) -> str | None:
+    """The same; of several, the one that lacks its image."""
+    names = _called(connection, document_id, base)
+    if len(names) > 1:
+        mine = (ocr_parts.c.document_id == document_id, ocr_parts.c.name.in_(names), ocr_parts.c.image.is_(None))
+        names = list(connection.execute(select(ocr_parts.c.name).where(*mine)).scalars())
+    return names[0] if len(names) == 1 else None
+
+
+def _called(connection: Connection, document_id: int, base: str) -> list[str]:
+    if part_named(connection, document_id, base) is not None:
+        return [base]
+    same = ocr_parts.c.name.endswith("/" + base, autoescape=True)
+    query = select(ocr_parts.c.name).where(ocr_parts.c.document_id == document_id, same)
+    return list(connection.execute(query).scalars())

@@ -216,6 +216,11 @@ def with_status(connection: Connection, status: JobStatus) -> list[Job]:
     return [job_from_row(row) for row in connection.execute(query)]
 
 
+def by_number(connection: Connection, numbers: Collection[int]) -> dict[int, Job]:
+    rows = connection.execute(_JOBS.where(jobs.c.seq.in_(list(numbers))))
+    return {job.seq: job for job in map(job_from_row, rows)}
+
+
 def ids(connection: Connection) -> set[str]:
     return set(connection.execute(select(jobs.c.id)).scalars())
 

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
-from api.models.job import Job
-from api.models.ocr import LineCounts, ModelJob, OcrModel, Page, Training
+from api.models.job import Job, JobStatus
+from api.models.ocr import LineCounts, ModelJob, OcrModel, Pace, Page, Training
 from api.services.store import documents
 from api.services.store.jobs import Viewer
 from api.services.store.ocr_tables import ocr_models, ocr_trainings
@@ -96,8 +96,8 @@ def add_training(
 
 
 def trainings_of(connection: Connection, model_id: int, limit: int = 10) -> list[Training]:
-    """The newest first; evaluations are among them."""
-    query = _TRAININGS.where(ocr_trainings.c.model_id == model_id)
+    """The newest first; no evaluations."""
+    query = _TRAININGS.where(ocr_trainings.c.model_id == model_id, ocr_trainings.c.task != "test")
     return [_training(row) for row in connection.execute(query.order_by(ocr_trainings.c.job_seq.desc()).limit(limit))]
 
 
@@ -105,6 +105,39 @@ def training_of_job(connection: Connection, job: Job) -> Training | None:
     """None when the job is no kraken training, or its model was removed."""
     row = connection.execute(_TRAININGS.where(ocr_trainings.c.job_seq == job.seq)).first()
     return None if row is None else _training(row)
+
+
+def live_training(connection: Connection, model_id: int) -> Training | None:
+    """One that waits or runs; there is at most one."""
+    alive = jobs.c.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))
+    row = connection.execute(_TRAININGS.where(ocr_trainings.c.model_id == model_id, alive)).first()
+    return None if row is None else _training(row)
+
+
+def running_trainings(connection: Connection) -> list[Training]:
+    """The newest first; no evaluations."""
+    query = _TRAININGS.where(jobs.c.status == JobStatus.RUNNING, ocr_trainings.c.task != "test")
+    return [_training(row) for row in connection.execute(query.order_by(ocr_trainings.c.job_seq.desc()))]
+
+
+def pace(connection: Connection, most: int = 20) -> Pace | None:
+    """From the newest finished trainings; of each what the trainer measured itself, else its whole time."""
+    columns = (ocr_trainings.c.lines, jobs.c.started_at, jobs.c.ended_at, jobs.c.progress)
+    query = select(*columns).join(jobs, jobs.c.seq == ocr_trainings.c.job_seq)
+    query = query.where(jobs.c.status == JobStatus.COMPLETED, jobs.c.attempt == 1)
+    query = query.where(ocr_trainings.c.task != "test", ocr_trainings.c.lines > 0)
+    seconds = line_epochs = 0.0
+    number = 0
+    for lines, started, ended, progress in connection.execute(query.order_by(jobs.c.seq.desc()).limit(most)):
+        notes = progress.get("notes", {})
+        epochs = notes.get("epochs_done")
+        if not epochs or started is None:
+            continue
+        own = notes.get("seconds_per_line_epoch")
+        number += 1
+        line_epochs += lines * epochs
+        seconds += ended - started if own is None else own * lines * epochs
+    return Pace(number, seconds / line_epochs) if number else None
 
 
 # ---- what a trainer reads
