@@ -105,6 +105,7 @@ def build_engines(settings: Settings, pages: Pages = lambda document_ids: ()) ->
     """One line an engine. `pages` reads documents."""
     roots = AllowedRoots((*settings.allowed_roots, settings.output_dir, settings.data_dir / "datasets"))
     bundled = settings.diffusion_pipe_root == BUNDLED_TRAINER
+    files = DocumentFiles(settings.data_dir)
     engines: tuple[Engine, ...] = (
         DiffusionPipeEngine(
             root=settings.diffusion_pipe_root,
@@ -113,9 +114,16 @@ def build_engines(settings: Settings, pages: Pages = lambda document_ids: ()) ->
             roots=roots,
             bundled=ROOT if bundled else None,
         ),
-        KrakenEngine(settings.kraken_python, ROOT, settings.data_dir, roots, pages),
+        KrakenEngine(
+            python=settings.kraken_python,
+            project=ROOT,
+            data_dir=settings.data_dir,
+            models=files.models,
+            roots=AllowedRoots((files.models, settings.output_dir)),
+            pages=pages,
+        ),
         OcrImportEngine(
-            imports=DocumentFiles(settings.data_dir).imports,
+            imports=files.imports,
             most_files=settings.max_archive_files,
             most_bytes=settings.max_archive_bytes,
         ),
@@ -148,7 +156,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     files = DocumentFiles(settings.data_dir)
     files.prepare()
     ingestion = Ingestion(db, files)
-    endings = Endings({"kraken": model_keeper(settings.data_dir)}, settlers={"ocr_import": ingestion})
+    endings = Endings({"kraken": model_keeper(files)}, settlers={"ocr_import": ingestion})
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
     supervisor = Supervisor(parts, lambda: gpus.free(), chores=(accounts.flush_usage, ingestion.sweep))

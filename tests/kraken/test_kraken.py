@@ -12,7 +12,7 @@ from api.models.job import EndReason, Job, JobStatus
 from api.models.ocr import ModelJob
 from tests.kraken.conftest import Bench
 
-pytestmark = pytest.mark.kraken
+pytestmark = [pytest.mark.kraken, pytest.mark.timeout(400)]
 
 EPOCHS = 10
 
@@ -44,7 +44,8 @@ def test_a_training_learns_and_its_best_model_is_kept(bench: Bench, trained: Tra
     model = bench.ocr_model(trained.model)
     file = Path(trained.path)
     assert file.is_file() and model.file_size == file.stat().st_size > 100_000
-    assert model.accuracy == pytest.approx(best) and file.name == f"best_{best:.4f}.safetensors"
+    assert model.accuracy == pytest.approx(best) and file.name == f"{job.id}_best_{best:.4f}.safetensors"
+    assert [each.name for each in file.parent.iterdir()] == [file.name]  # and no file of an earlier epoch
 
 
 def test_what_is_known_of_a_training_afterwards(bench: Bench, trained: Trained) -> None:
@@ -106,7 +107,7 @@ def test_a_segmenter(bench: Bench) -> None:
 
 
 def test_lines_without_polygons_teach_no_recogniser(bench: Bench) -> None:
-    job = bench.wait(bench.submit("train", bench.document(pages=1, boundary=None), bench.model(), epochs=1))
+    job = bench.wait(bench.submit("train", bench.document(pages=1, polygons=False), bench.model(), epochs=1))
     assert (job.status, job.reason) == (JobStatus.FAILED, EndReason.EXIT_CODE)
     assert job.failure is not None and job.failure.kind == "dataset_empty" and "polygon" in job.failure.hint
     assert any("without a bounding polygon" in warning for warning in job.warnings)

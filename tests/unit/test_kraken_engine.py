@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from api.models.events import Advance
 from api.models.job import EndReason, Job, JobSpec, Resources
 from api.models.ocr import Line, ModelJob, OcrModel, Page, Part
 from api.models.workspace import Workspace
+from api.services.document_import import DocumentFiles
 from api.services.endings import Endings
 from api.services.engines.base import Launch
 from api.services.engines.interpreter import Interpreter
@@ -63,8 +63,9 @@ def pages(ids: Sequence[int]) -> list[Page]:
 @pytest.fixture
 def engine(tmp_path: Path) -> KrakenEngine:
     (tmp_path / "out").mkdir()
+    data = tmp_path / "data"
     roots = AllowedRoots([tmp_path / "out"])
-    return KrakenEngine(environment(tmp_path / "venv"), ROOT, tmp_path / "data", roots, pages)
+    return KrakenEngine(environment(tmp_path / "venv"), ROOT, data, data / "ocr_models", roots, pages)
 
 
 def spec(**params: Any) -> JobSpec:
@@ -196,6 +197,7 @@ def test_prepare(engine: KrakenEngine, tmp_path: Path, job: Job) -> None:
     settings = json.loads(path.read_text())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert (settings["accelerator"], settings["seed"], settings["resume"]) == ("cuda", SEED, None)
+    assert settings["keep"] == str(tmp_path / "data" / "ocr_models" / "1" / job.id)
     rows = [json.loads(row) for row in Path(settings["data"]).read_text("utf-8").splitlines()]
     assert [row["image"] for row in rows] == [str(tmp_path / "data" / "documents/1/a.png"), None]
     assert [line["text"] for line in rows[0]["lines"]] == ["é\n", '"quoted"']
@@ -269,20 +271,20 @@ def test_totals(engine: KrakenEngine, tmp_path: Path, job: Job) -> None:
 # ---- the end of a job
 
 
-def ended(db: Database, data_dir: Path, output: str, note: dict[str, Any] | None, reason: EndReason) -> OcrModel:
+def ended(db: Database, data_dir: Path, note: dict[str, Any] | None, reason: EndReason) -> OcrModel:
     new = OcrModel(0, 1, None, "a model", ModelJob.RECOGNIZE, None, None, None, None, START, START)
     with db.write() as connection:
         model = ocr.add_model(connection, new)
         params = {**spec().params, "model_id": model.id}
         row = store.NewJob(
-            JobSpec("kraken", "a job", params), "ocr", 1, None, lambda _id: output, lambda: f"job{model.id}"
+            JobSpec("kraken", "a job", params), "ocr", 1, None, lambda _id: "/x", lambda: f"job{model.id}"
         )
         taken = store._take(connection, store.add(connection, row, START), (), START)
         assert taken is not None
         progress = {} if note is None else {"progress": {"notes": {"model_file": note}}}
         store.save(connection, taken, START, **progress)
         latest = store.get(connection, taken.id)
-        Endings({"kraken": model_keeper(data_dir)}).finish(connection, latest, reason, START + 5)
+        Endings({"kraken": model_keeper(DocumentFiles(data_dir))}).finish(connection, latest, reason, START + 5)
     with db.read() as connection:
         return ocr.get_model(connection, model.id)
 
@@ -292,15 +294,10 @@ NOTE = {"name": "best_0.9000.safetensors", "size_bytes": 16_000_000, "epoch": 4,
 
 @pytest.mark.parametrize("reason", [EndReason.DONE, EndReason.STOPPED_BY_USER, EndReason.EXIT_CODE])
 def test_the_kept_file_becomes_the_models(db: Database, tmp_path: Path, reason: EndReason) -> None:
-    model = ended(db, tmp_path, str(tmp_path / "training_runs" / "7"), NOTE, reason)
-    assert model.file == os.path.join("training_runs", "7", "best_0.9000.safetensors")
+    model = ended(db, tmp_path, NOTE, reason)
+    assert model.file == f"ocr_models/{model.id}/job{model.id}_best_0.9000.safetensors"
     assert (model.file_size, model.accuracy) == (16_000_000, 0.9)
 
 
-def test_outputs_that_are_set_apart(db: Database, tmp_path: Path) -> None:
-    model = ended(db, tmp_path, "/elsewhere/7", {**NOTE, "accuracy": -0.3}, EndReason.DONE)
-    assert (model.file, model.accuracy) == ("/elsewhere/7/best_0.9000.safetensors", 0.0)
-
-
 def test_without_a_file_the_model_stays_as_it_was(db: Database, tmp_path: Path) -> None:
-    assert ended(db, tmp_path, "/x", None, EndReason.STOPPED_BY_USER).file is None
+    assert ended(db, tmp_path, None, EndReason.STOPPED_BY_USER).file is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +47,9 @@ def train(settings: dict[str, Any], sets: Sets, stop: Stop) -> None:
         with threadpool_limits(limits=settings["threads"]):
             trainer.fit(model, data, ckpt_path=settings["resume"])
     except Stopped:
-        _keep_best(keeper, output)
+        _keep_best(keeper, output, Path(settings["keep"]))
         raise
-    if not _keep_best(keeper, output):
+    if not _keep_best(keeper, output, Path(settings["keep"])):
         raise Problem("incomplete", "no epoch was finished, so there is no model to keep")
 
 
@@ -110,18 +112,33 @@ def loaded(kind: Any, path: str, config: Any) -> Any:
         raise Problem("bad_config", f"the base model cannot be used for this: {problem}") from problem
 
 
-def _keep_best(keeper: Keeper, output: Path) -> bool:
-    """The best epoch's weights become the model; the file of an earlier attempt goes once the new one is there."""
+def _keep_best(keeper: Keeper, output: Path, keep: Path) -> bool:
+    """The best epoch's weights become the job's model, and with the prefix `keep` its OCR model's. Earlier files of the
+    same job go, once it was said that there is a new one."""
     if keeper.best is None or keeper.best_epoch is None:
         return False
     event("saving", name="best")
     draft = Path(convert_models([output / keeper.best], output / ".best.part.safetensors"))
     path = output / f"best_{keeper.score:.4f}.safetensors"
     settle(draft, path)
+    kept = keep.with_name(f"{keep.name}_{path.name}")
+    _link(path, kept)
     size = path.stat().st_size
     event("model", name=path.name, size_bytes=size, accuracy=keeper.best_accuracy, epoch=keeper.best_epoch)
-    for other in output.glob("best_*.safetensors"):
-        if other != path:
-            other.unlink()
+    for old in (*output.glob("best_*.safetensors"), *keep.parent.glob(f"{keep.name}_best_*.safetensors")):
+        if old not in (path, kept):
+            old.unlink()
     say(f"the best epoch was {keeper.best_epoch}; its model is {path.name} ({size} bytes)")
     return True
+
+
+def _link(path: Path, other: Path) -> None:
+    """A second name, which stays when the job is deleted; a copy where the file system is another one."""
+    other.parent.mkdir(parents=True, exist_ok=True)
+    draft = other.with_name(f".{other.name}.part")
+    draft.unlink(missing_ok=True)
+    try:
+        os.link(path, draft)
+    except OSError:
+        shutil.copyfile(path, draft)
+    settle(draft, other)

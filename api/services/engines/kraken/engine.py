@@ -26,11 +26,15 @@ Pages = Callable[[Sequence[int]], Iterable[Page]]
 
 @dataclass(frozen=True, slots=True)
 class KrakenEngine:
-    """`pages` reads documents; their images are relative to `data_dir`. `project`: where the package `api` is."""
+    """`pages` reads documents; their images are relative to `data_dir`. `project`: where the package `api` is.
+
+    `models`: where the OCR models' files are, which outlive the jobs that made them.
+    """
 
     python: str
     project: Path
     data_dir: Path
+    models: Path
     roots: PathPolicy
     pages: Pages
     name: str = field(default="kraken", init=False)
@@ -90,6 +94,7 @@ class KrakenEngine:
             "seed": request.SEED if params["seed"] is None else params["seed"],
             "data": str(files.data_file(workspace).absolute()),
             "output": str(workspace.output_dir.absolute()),
+            "keep": str(files.keep_prefix(self.models, params["model_id"], launch.job.id).absolute()),
             "stop": str(files.stop_file(workspace).absolute()),
             "resume": self._resumed(launch),
             "accelerator": "cuda" if launch.gpu_ids else "cpu",

@@ -32,6 +32,16 @@ def data_file(workspace: Workspace) -> Path:
     return workspace.output_dir / "training_data.jsonl"
 
 
+def keep_prefix(models: Path, model_id: int, job_id: str) -> Path:
+    """What the names of the files begin with that a job keeps for its OCR model; see `kept_file`."""
+    return models / str(model_id) / job_id
+
+
+def kept_file(models: Path, model_id: int, job_id: str, name: str) -> Path:
+    prefix = keep_prefix(models, model_id, job_id)
+    return prefix.with_name(f"{prefix.name}_{name}")
+
+
 def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
     _write(path, [json.dumps(settings, indent=1)])
 
