@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Protocol
 from api.utils.downloads import open_beneath
 from api.utils.images import BadImage, image_header
 from api.utils.pagexml import MOST_BYTES, BadXml, XmlPage, read_page
-from api.utils.zips import BadZip, ZipLimits, open_zip
+from api.utils.zips import BadZip, ZipLimits, open_zip, plain_name
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 RESERVE = 256 * 1024**2  # bytes of the disk that an import leaves free
@@ -157,7 +157,9 @@ class Import:
         page = read_page(self.source.read(name, MOST_BYTES))
         wanted = page.image.replace("\\", "/")  # as programs on Windows write it
         image = self._find(name, wanted)
-        known = image or normal(os.path.join(os.path.dirname(name), wanted)) or os.path.basename(wanted)
+        known = image or normal(os.path.join(os.path.dirname(name), wanted)) or plain_name(wanted)
+        if not known:
+            raise BadXml("names no image")
         if known in self.seen:
             raise BadXml(f"describes {shown(known)!r} like another file before it")
         stored = self._image_of(name, image, page) if image is not None else None
@@ -226,7 +228,7 @@ def natural(name: str) -> list[Any]:
 def normal(path: str) -> str | None:
     """Without `.` and `..`; None for what leaves the import."""
     found = os.path.normpath(path)
-    return None if found.startswith(("/", "..")) or found == "." or "\0" in found else found
+    return None if found.startswith(("/", "..")) or found == "." or ":" in found[:2] else found
 
 
 def shown(name: str) -> str:

@@ -115,20 +115,19 @@ class Ingestion:
     def sweep(self, *, starting: bool = False) -> None:
         """Removes what imports that have ended left, and, at the start, uploads and files that no row knows."""
         for directory in self.files.imports.iterdir():
-            if directory.name.startswith("new-"):
-                if starting:
-                    shutil.rmtree(directory)
-            elif not self._is_live(directory.name):
+            ended = self._has_ended(directory.name)
+            if ended or (ended is None and starting):
                 shutil.rmtree(directory, ignore_errors=True)
         if starting:
             self._sweep_documents()
 
-    def _is_live(self, job_id: str) -> bool:
+    def _has_ended(self, job_id: str) -> bool | None:
+        """None: there is no such job, or not yet (an upload gets its job's name before that is committed)."""
         with self._db.read() as connection:
             try:
-                return not jobs.get(connection, job_id).status.is_terminal
+                return jobs.get(connection, job_id).status.is_terminal
             except NotFound:
-                return False
+                return None
 
     def _sweep_documents(self) -> None:
         for directory in self.files.documents.iterdir():

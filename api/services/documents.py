@@ -7,7 +7,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,6 +34,7 @@ from api.utils.images import BadImage, image_header, is_image
 from api.utils.pagexml import MOST_BYTES, BadXml, TextLine, XmlPage, is_writable, read_page, write_alto, write_page
 from api.utils.paths import PathPolicy
 from api.utils.times import iso
+from api.utils.zips import plain_name
 from api.utils.zipstream import ZipStream
 
 DENIED = "You do not have permission to perform this action."
@@ -197,7 +198,7 @@ class DocumentService:
         upload.seek(0)
         if start.startswith(b"PK"):
             return self._import_archive(actor, document_id, filename, upload)
-        name = os.path.basename(filename.replace("\\", "/"))[:255]
+        name = plain_name(filename) or "file"
         if is_image(start):
             return self._import_image(document_id, name, upload)
         with self._one_parser():
@@ -274,7 +275,9 @@ class DocumentService:
         return own
 
     def _import_page(self, document_id: int, name: str, page: XmlPage) -> Part:
-        wanted = os.path.basename(page.image.replace("\\", "/"))
+        wanted = plain_name(page.image)
+        if not wanted:
+            raise Invalid("file", f"{name!r} names no image")
         with self._db.write() as connection:
             store.get(connection, document_id)
             known = store.part_called(connection, document_id, wanted) or wanted
@@ -305,13 +308,13 @@ class DocumentService:
 
     def _zipped(self, parts: list[Part], form: str) -> Iterator[bytes]:
         archive = ZipStream()
-        for part in parts:
+        for part, xml_name in zip(parts, xml_names([part.name for part in parts]), strict=True):
             with self._db.read() as connection:
                 page = Page(part, tuple(store.lines_of_part(connection, part.id)))
             described = as_xml(page)
             moment = str(iso(self._clock()))
             content = write_alto(described) if form == "alto" else write_page(described, moment)
-            yield from archive.add_bytes(os.path.splitext(part.name)[0] + ".xml", content)
+            yield from archive.add_bytes(xml_name, content)
             if part.image is not None:
                 try:
                     image = open_beneath(self._files.data_dir, part.image)
@@ -320,6 +323,19 @@ class DocumentService:
                 with image:
                     yield from archive.add_file(part.name, image)
         yield from archive.finish()
+
+
+def xml_names(images: Sequence[str]) -> Iterator[str]:
+    """`a.xml` for `a.png`; for another `a.jpg` then `a.jpg.xml`."""
+    taken = {name.casefold() for name in images}
+    for name in images:
+        candidate = os.path.splitext(name)[0] + ".xml"
+        number = 1
+        while candidate.casefold() in taken:
+            candidate = f"{name}.xml" if number == 1 else f"{name}.{number}.xml"
+            number += 1
+        taken.add(candidate.casefold())
+        yield candidate
 
 
 def as_xml(page: Page) -> XmlPage:

@@ -93,6 +93,15 @@ class SafeZip:
             raise BadZip("unpacks to less than its directory says")
 
 
+def plain_name(text: str) -> str:
+    """What a stranger calls a file, without the folders before it, as an archive of ours could hold it; "" for none."""
+    base = _DRIVE.sub("", text.replace("\\", "/").rpartition("/")[2])
+    kept = "".join(char for char in base if char.isprintable())
+    while len(kept.encode()) > 255:
+        kept = kept[1:]  # its end tells the kind
+    return "" if kept in (".", "..") else kept
+
+
 @contextmanager
 def open_zip(path: Path, limits: ZipLimits) -> Iterator[SafeZip]:
     """Raises BadZip, before anything is unpacked, for an archive that is not wholly sound."""

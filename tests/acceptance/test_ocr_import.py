@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -158,26 +157,6 @@ def test_a_crash_while_pages_become_rows_is_mended(make_service: Maker, point: s
     found = scribe.get(f"{OCR}/documents/{document}")
     assert (found["parts_count"], found["lines_count"], found["images_available"]) == (4, 2800, 4)
     assert len(list((service.data / "documents" / str(document)).iterdir())) == 4
-
-
-def test_the_report_costs_the_same_however_many_lines(make_service: Maker) -> None:
-    """The measure of the issue, roughly: the benchmarks tell it finely."""
-    service = make_service()
-    headers = token_of(service)
-    scribe = Scribe(service.start(), headers)
-    took = {}
-    for lines in (1_000, 40_000):
-        document = scribe.document()
-        content = pages.archive({f"{n}.xml": pages.xml(f"{n}.png", 100) for n in range(lines // 100)})
-        assert scribe.imported(document, content)["lines"] == lines
-        path = f"/api/documents/{document}/data-quality/"
-        times = []
-        for _ in range(15):
-            began = time.perf_counter()
-            scribe.call("GET", path).expect(200)
-            times.append(time.perf_counter() - began)
-        took[lines] = sorted(times)[3]
-    assert took[40_000] < 3 * took[1_000] + 0.01, took
 
 
 def test_the_data_directory_holds_nothing_that_others_may_read(scribe: Scribe) -> None:

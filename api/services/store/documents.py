@@ -60,7 +60,7 @@ def page(connection: Connection, viewer: Viewer, *, limit: int, offset: int) -> 
         team = ocr_documents.c.team_id.in_(sorted(viewer.team_ids))
         query = query.where(or_(ocr_documents.c.owner_id == viewer.user_id, team))
     rows = connection.execute(query.order_by(ocr_documents.c.id.desc()).limit(limit).offset(offset))
-    total = connection.execute(query.with_only_columns(func.count())).scalar_one()
+    total = connection.execute(query.with_only_columns(func.count()).select_from(ocr_documents)).scalar_one()
     return [_document(row) for row in rows], int(total)
 
 

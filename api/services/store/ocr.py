@@ -43,7 +43,7 @@ def models_of(connection: Connection, viewer: Viewer, *, limit: int, offset: int
     """Newest first, with the number of all that the viewer may see."""
     query = select(ocr_models).where(*seen_by(viewer, ocr_models.c.owner_id, ocr_models.c.team_id))
     rows = connection.execute(query.order_by(ocr_models.c.id.desc()).limit(limit).offset(offset))
-    total = connection.execute(query.with_only_columns(func.count())).scalar_one()
+    total = connection.execute(query.with_only_columns(func.count()).select_from(ocr_models)).scalar_one()
     return [_model(row) for row in rows], int(total)
 
 
