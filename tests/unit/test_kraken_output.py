@@ -111,6 +111,7 @@ def test_error_rates() -> None:
     result = found.notes["result"]
     assert result["errors"] / result["characters"] == pytest.approx(result["cer"], abs=1e-5)
     assert result["insertions"] + result["deletions"] + result["substitutions"] == result["errors"] == 206
+    assert {m.name: m.value for m in found.metrics} == result
     assert found.done and found.notes["accuracy"] == pytest.approx(1 - result["cer"], abs=1e-5)
     assert found.progress.step == found.progress.total_steps == 25
     assert 0 < read("segtest").notes["result"]["mean_iu"] < 1

@@ -135,8 +135,10 @@ def _tested(fields: Fields) -> Iterable[Event]:
 
 
 def _result(fields: Fields) -> Iterable[Event]:
-    """Of a test: error rates, and what they were counted from."""
+    """Of a test: error rates, and what they were counted from; also as metrics, each of one value."""
     found = {str(name): _number(value) for name, value in fields.items() if name != "event"}
+    for name, value in found.items():
+        yield Metric(name, value)
     yield Note("result", found)
     if found["accuracy"] is not None:
         yield Note("accuracy", min(1.0, max(0.0, found["accuracy"])))
