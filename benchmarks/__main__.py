@@ -22,6 +22,7 @@ BENCHMARKS = {
     "submit": "from a submission to the child's first line",
     "history": "a metric's history of 1,000 to 1,000,000 points",
     "jobs": "100,000 jobs",
+    "documents": "documents of 1,000 and 100,000 lines",
     "streams": "event streams",
 }
 
