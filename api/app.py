@@ -16,11 +16,16 @@ from flask import Flask
 from flask_smorest import Api
 
 from api.models.ocr import Page
-from api.routes import auth, documentation, observe, ocr, ocr_status, system, training
+from api.models.room import Room
+from api.routes import auth, documentation, observe, ocr, ocr_status, system, training, webhooks
+from api.routes import jobs as jobs_dialect
+from api.routes import queue as queue_routes
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
 from api.services.accounts import AccountService
 from api.services.container import Services
+from api.services.datasets import Datasets
+from api.services.deliveries import Deliverer, Sender
 from api.services.document_import import DocumentFiles, Ingestion
 from api.services.documents import DocumentService
 from api.services.endings import Endings
@@ -29,6 +34,7 @@ from api.services.engines.diffusion_pipe import DiffusionPipeEngine
 from api.services.engines.kraken import KrakenEngine
 from api.services.engines.kraken.engine import Pages
 from api.services.engines.ocr_import import OcrImportEngine
+from api.services.engines.script import ScriptEngine
 from api.services.executors.local import LocalExecutor
 from api.services.feed import Feed
 from api.services.gpus.base import GpuSource
@@ -37,15 +43,18 @@ from api.services.gpus.monitor import GpuMonitor
 from api.services.gpus.nvml import NvmlSource
 from api.services.history import History
 from api.services.jobs import JobService
-from api.services.machine import MachineMonitor
+from api.services.machine import MachineMonitor, usable_cores, usable_memory
 from api.services.ocr_training import OcrTrainingService
 from api.services.ocr_training_end import model_keeper
+from api.services.queue import QueueDesk, QueueService
 from api.services.store import ocr as ocr_store
 from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
+from api.services.webhooks import WebhookService
 from api.services.workspaces import Workspaces
 from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
 from api.utils import faults
+from api.utils.outbound import Permitted
 from api.utils.paths import AllowedRoots
 from api.utils.streams import Streams
 from api.version import VERSION
@@ -127,8 +136,19 @@ def build_engines(settings: Settings, pages: Pages = lambda document_ids: ()) ->
             most_files=settings.max_archive_files,
             most_bytes=settings.max_archive_bytes,
         ),
+        ScriptEngine(roots, settings.script_python),
     )
     return {engine.name: engine for engine in engines}
+
+
+def machine_room(settings: Settings) -> Room:
+    """What jobs may have of this machine, besides its GPUs."""
+    cores, memory = usable_cores(settings.reserve_cpu), usable_memory(settings.reserve_memory)
+    if not cores:
+        raise SettingError("TRAINYARD_RESERVE_CPU leaves no core for jobs")
+    if not memory:
+        raise SettingError("TRAINYARD_RESERVE_MEMORY leaves no memory for jobs")
+    return Room(places=settings.workers, cores=cores, memory=memory)
 
 
 def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: GpuSource | None = None) -> Services:
@@ -137,6 +157,10 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         faults.arm(settings.fault or None)
     except ValueError as problem:
         raise SettingError(f"TRAINYARD_FAULT names {problem}") from None
+    try:
+        permitted = Permitted.parse(settings.webhook_allowed_hosts)
+    except ValueError as problem:
+        raise SettingError(f"TRAINYARD_WEBHOOK_ALLOWED_HOSTS names {problem}") from None
     workspaces = Workspaces(settings.data_dir, settings.config_dir, settings.log_dir, settings.output_dir)
     workspaces.prepare()
     spool = settings.data_dir / "tmp"
@@ -152,17 +176,33 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     machine = MachineMonitor(settings.data_dir)
     source = gpu_source or NvmlSource(environ.get("CUDA_VISIBLE_DEVICES"))
     monitor = GpuMonitor(source, also=(machine.turn,))
-    limits = Limits(settings.workers, settings.stop_grace, settings.stall_seconds)
     files = DocumentFiles(settings.data_dir)
     files.prepare()
     ingestion = Ingestion(db, files)
+    limits = Limits(settings.stop_grace, settings.stall_seconds, hold_on_failure=settings.on_failure == "hold")
     endings = Endings({"kraken": model_keeper(files)}, settlers={"ocr_import": ingestion})
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
-    supervisor = Supervisor(parts, lambda: gpus.free(), chores=(accounts.flush_usage, ingestion.sweep))
+    room = machine_room(settings)
+    supervisor = Supervisor(
+        parts,
+        lambda: queue.offer(),
+        chores=(accounts.flush_usage, ingestion.sweep, lambda: jobs.forget_requests()),
+    )
     gpus = GpuDesk(monitor, db, supervisor.own_pids)
+    queue = QueueDesk(db, gpus, room, per_user=settings.max_running_per_user)
     jobs = JobService(
-        db, engines, executor, supervisor, workspaces, feed, gpus, grace=settings.stop_grace, endings=endings
+        db,
+        engines,
+        executor,
+        supervisor,
+        workspaces,
+        feed,
+        gpus,
+        grace=settings.stop_grace,
+        machine=room,
+        max_queued=settings.max_queued_per_user,
+        endings=endings,
     )
     roots = AllowedRoots(settings.allowed_roots)
     return Services(
@@ -170,6 +210,9 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         db=db,
         accounts=accounts,
         jobs=jobs,
+        queue=queue,
+        datasets=Datasets(),
+        orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
         history=History(db, workspaces),
         documents=DocumentService(db, jobs, accounts, ingestion, roots),
         ocr=OcrTrainingService(db, jobs, accounts, files),
@@ -177,6 +220,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         machine=machine,
         engines=engines,
         supervisor=supervisor,
+        webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
         feed=feed,
         streams=Streams(MAX_STREAMS),
         closing=Event(),
@@ -192,6 +236,7 @@ def start(services: Services) -> None:
     services.jobs.finish_removals()
     services.documents.sweep()
     services.supervisor.start()
+    services.webhooks.deliverer.start()
 
 
 def stop(services: Services) -> None:
@@ -199,8 +244,23 @@ def stop(services: Services) -> None:
     services.closing.set()
     services.feed.notify()
     services.supervisor.close()
+    services.webhooks.deliverer.stop()
     services.gpus.monitor.stop()
     services.db.close()
+
+
+#: those of flask-smorest: their routes describe themselves
+BLUEPRINTS = (
+    training.blueprint,
+    jobs_dialect.blueprint,
+    queue_routes.blueprint,
+    system.gpu_blueprint,
+    system.system_blueprint,
+    *auth.BLUEPRINTS,
+    webhooks.blueprint,  # after auth's, which bring the converter of row ids
+    ocr.blueprint,
+    ocr_status.blueprint,
+)
 
 
 def build_app(services: Services) -> Flask:
@@ -223,9 +283,7 @@ def build_app(services: Services) -> Flask:
     install_requests(app)
     api = Api(app)
     install_errors(app)  # after flask-smorest, whose own handlers these replace
-    ocr_blueprints = (ocr.blueprint, ocr_status.blueprint)
-    gpus = (system.gpu_blueprint, system.system_blueprint)
-    for blueprint in (training.blueprint, *gpus, *auth.BLUEPRINTS, *ocr_blueprints):
+    for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     for plain in (observe.blueprint, documentation.blueprint):
         app.register_blueprint(plain)

@@ -123,6 +123,8 @@ SETTINGS: tuple[Setting, ...] = (
             "how train.py is started: through the deepspeed launcher, plainly, or what is there"),
     Setting("kraken_python", _interpreter, sys.executable,
             "the interpreter that has kraken; `make kraken` makes one (default: the service's)", "FILE"),
+    Setting("script_python", _interpreter, sys.executable,
+            "the interpreter of scripts that name none (default: the service's)", "FILE"),
     Setting("allowed_roots", _paths, lambda s: str(s["data_dir"] / "workspace"),
             "where client-supplied paths may point, separated by ':' (default: <data>/workspace)", "DIRS"),
     Setting("stop_grace", _seconds, "120", "seconds a graceful stop waits for the trainer to save", "SECONDS"),
@@ -140,9 +142,18 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("port", _ports, "8080", "port to listen on; may be repeated; 0 takes a free one"),
     Setting("threads", _integer(1, 512), "16", "threads that answer requests, besides those of open streams", "N"),
     Setting("workers", _integer(1, 512), "2", "jobs at a time that hold no GPU", "N"),
+    Setting("reserve_cpu", _integer(0, 4096), "0", "cores that jobs may not lease", "N"),
+    Setting("reserve_memory", _integer(0, 1 << 50), "0", "bytes of memory that jobs may not lease", "BYTES"),
+    Setting("max_running_per_user", _integer(0, 10**6), "0", "jobs at a time of one user; 0: no limit", "N"),
+    Setting("max_queued_per_user", _integer(0, 10**6), "0", "waiting jobs of one user; 0: no limit", "N"),
+    Setting("on_failure", _choice("continue", "hold"), "continue",
+            "hold: when a job fails, what its owner has waiting is held back until it is released"),
     Setting("executor", _choice("local"), "local", "where jobs run"),
     Setting("trusted_hosts", _words, "", "further Host names to answer to, separated by commas", "NAMES"),
     Setting("cors_origins", _words, "", "web origins whose pages may use the API, separated by commas", "ORIGINS"),
+    Setting("webhook_allowed_hosts", _words, "",
+            "hosts, host:port, addresses or networks off the public internet that webhooks may go to, "
+            "separated by commas", "HOSTS"),
     Setting("log_format", _choice("text", "json"), "text", "the service's own log, on standard error"),
     Setting("fault", str, "", "for tests: the named crash point ends the service like a SIGKILL", "NAME"),
 )  # fmt: skip
@@ -161,6 +172,7 @@ class Settings:
     diffusion_pipe_python: str
     diffusion_pipe_launcher: str
     kraken_python: str
+    script_python: str
     allowed_roots: tuple[Path, ...]
     stop_grace: float
     stall_seconds: float
@@ -173,9 +185,15 @@ class Settings:
     port: tuple[int, ...]
     threads: int
     workers: int
+    reserve_cpu: int
+    reserve_memory: int
+    max_running_per_user: int
+    max_queued_per_user: int
+    on_failure: str
     executor: str
     trusted_hosts: tuple[str, ...]
     cors_origins: tuple[str, ...]
+    webhook_allowed_hosts: tuple[str, ...]
     log_format: str
     fault: str
 

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 from sqlalchemy import insert
@@ -93,7 +94,11 @@ def _job(number: int, spec: JobSpec, status: JobStatus, at: float) -> dict[str, 
         "team_id": None,
         "status": shown,
         "priority": number % 3,
-        "needs_gpu": False,
+        "lane": "place",
+        "resources": json.dumps(asdict(spec.resources)),
+        "held": False,
+        "not_before": 0.0,
+        "retries": 0,
         "spec": store.spec_text(spec),
         "attempt": 1,
         "series": 1,
@@ -105,6 +110,7 @@ def _job(number: int, spec: JobSpec, status: JobStatus, at: float) -> dict[str, 
         "stop_forced": False,
         "warnings": [],
         "gpu_ids": [],
+        "core_ids": [],
         "progress": progress if ended else {},
         "log_position": {},
         "total_lines": 0,

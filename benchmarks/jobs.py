@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from statistics import median
 
 from api.models.job import JobStatus
-from api.services.store import jobs as store
+from api.models.room import Offer, Room
+from api.services.store import queue
 from api.services.store.database import Database
 from benchmarks.fill import add_jobs, database
 from benchmarks.report import Row, ratio_at_most
@@ -39,7 +40,7 @@ def claimed(db: Database) -> float:
     began = time.perf_counter()
     try:
         with db.write(durable=False) as connection:
-            if store.claim(connection, store.Room((), 1), time.time()) is None:
+            if queue.claim(connection, Offer(Room(places=1)), time.time()) is None:
                 raise RuntimeError("nothing was claimed")
             taken = time.perf_counter() - began
             raise Undo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -57,6 +58,27 @@ def _ocr_error(code: int, message: str, _data: Any) -> dict[str, Any]:
     return {"error" if code == 404 else "detail": message}
 
 
+def job_id() -> str:
+    """`job-<8 base32>`."""
+    return "job-" + base64.b32encode(secrets.token_bytes(5)).decode().lower()
+
+
+JOBS = Dialect(
+    name="jobs",
+    prefixes=("/api/v1/training/jobs",),
+    words={
+        JobStatus.QUEUED: "pending",
+        JobStatus.RUNNING: "running",
+        JobStatus.COMPLETED: "completed",
+        JobStatus.FAILED: "failed",
+        JobStatus.STOPPED: "cancelled",
+    },
+    new_id=job_id,
+    body=lambda _code, message, data: envelope(0, message, data),
+    error=envelope,
+    needs_token=True,
+)
+
 OCR_STATUS = Dialect(
     name="ocr_status",
     prefixes=("/api/token-auth", "/api/models", "/api/training", "/api/documents"),
@@ -77,7 +99,7 @@ OCR_STATUS = Dialect(
 #: where documents and trainings come from that the OCR dialect only reads: its jobs and its rule of tokens, enveloped
 OCR_V1 = replace(OCR_STATUS, prefixes=("/api/v1/ocr",), body=envelope, error=envelope, slash=False)
 
-DIALECTS: tuple[Dialect, ...] = (TRAINING_V1, OCR_STATUS, OCR_V1)
+DIALECTS: tuple[Dialect, ...] = (TRAINING_V1, JOBS, OCR_STATUS, OCR_V1)
 
 
 def dialect_of(path: str) -> Dialect:
@@ -102,6 +124,7 @@ RESERVED_IDS = frozenset(
         "download",
         "events",
         "export",
+        "hold",
         "import",
         "jobs",
         "list",
@@ -114,6 +137,8 @@ RESERVED_IDS = frozenset(
         "new",
         "openapi",
         "progress",
+        "queue",
+        "release",
         "restart",
         "resume",
         "search",

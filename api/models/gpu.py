@@ -12,7 +12,7 @@ class GpuStatus(StrEnum):
     AVAILABLE = "available"  # nobody's: a job may lease it
     TRAINING = "training"  # leased by a job
     PREPROCESSING = "preprocessing"  # leased by a preprocessing job
-    BUSY = "busy"  # not leased, but a process that is not ours holds its memory
+    BUSY = "busy"  # not leased, but a process that is not ours holds its memory, or an admin drained it
     UNKNOWN = "unknown"  # fell off the bus, or the driver does not answer: nothing is started on it
 
 

@@ -61,8 +61,9 @@ class Resources:
 
     gpus: int = 0
     gpu_ids: tuple[int, ...] = ()
-    cpus: int | None = None  # cores to lease; None: the job counts against the CPU workers
-    memory: int | None = None  # bytes
+    cpus: int | None = None  # cores to lease; None: it leases none, and without a GPU takes one of the workers' places
+    memory: int | None = None  # bytes; leased together with cores
+    cpu_ids: tuple[int, ...] = ()  # the cores that were leased, for an executor; nobody asks for certain ones
 
     @property
     def needs_gpu(self) -> bool:
@@ -78,7 +79,7 @@ class JobSpec:
     params: Mapping[str, Any] = field(default_factory=dict)
     dataset: Mapping[str, Any] | None = None
     resources: Resources = Resources()
-    priority: int = 0
+    priority: int = 0  # as asked for; the job's own may have been changed since
     description: str | None = None
     tags: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
@@ -154,6 +155,10 @@ class Job:
     team_id: int | None
     created_at: float
     updated_at: float
+    priority: int = 0  # 0 to 10, larger first
+    held: bool = False  # waits until somebody releases it
+    not_before: float = 0.0  # Unix seconds: a retry waits for this
+    retries: int = 0  # attempts that the service made by itself since a user last asked for one
     attempt: int = 1  # number of the current or last one
     series: int = 1
     started_at: float | None = None
@@ -165,6 +170,7 @@ class Job:
     error_message: str | None = None
     warnings: tuple[str, ...] = ()
     gpu_ids: tuple[int, ...] = ()  # leased now, or by the last attempt
+    core_ids: tuple[int, ...] = ()  # likewise
     progress: Mapping[str, Any] = field(default_factory=dict)  # see api.models.progress.Progress
 
     @property

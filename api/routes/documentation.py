@@ -17,9 +17,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from api.models.dialect import dialect_of
 from api.models.schemas.training import FieldErrorsSchema
 from api.routes.examples import EXAMPLES
+from api.routes.examples_jobs import JOB_EXAMPLES
 from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.http import enveloped, json_response
 
+ALL_EXAMPLES = {**EXAMPLES, **JOB_EXAMPLES, **OCR_EXAMPLES}
 STATIC = Path(__file__).resolve().parent.parent / "static"
 blueprint = Blueprint("documentation", __name__)
 
@@ -166,7 +168,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         if is_bare and "$ref" not in response and "content" not in response:
             response["content"] = _json("BareError", {"detail": response["description"]})
     _complete_special(path, operation)
-    _show((EXAMPLES | OCR_EXAMPLES).get((method, path), {}), operation)
+    _show(ALL_EXAMPLES.get((method, path), {}), operation)
     operation["responses"] = dict(sorted(responses.items()))
 
 
@@ -194,10 +196,14 @@ def _complete_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
         schema = schemas[content["schema"]["$ref"].rpartition("/")[2]]
         body["required"] = bool(schema.get("required"))
         for name, field in schema["properties"].items():
-            if name not in schema.get("required", ()) and isinstance(field["type"], str):
+            if name in schema.get("required", ()):
+                continue
+            if isinstance(field.get("type"), str):
                 field["type"] = [field["type"], "null"]
                 if "enum" in field:
                     field["enum"] = [*field["enum"], None]
+            elif "anyOf" in field:
+                field["anyOf"] = [*field["anyOf"], {"type": "null"}]
 
 
 STREAMS = ("/stream", "/events")
@@ -273,6 +279,11 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
         "example": "train_20261121_104951_5f2c8a1b",
     },
+    "job_id": {
+        "description": "the job's id; only those of the jobs dialect are found here",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "job-k3x5q2mz",
+    },
     "path": {
         "description": "relative to the output directory, slashes and all, as /artifacts lists it",
         "schema": {"type": "string", "minLength": 1},
@@ -281,6 +292,8 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "gpu_id": {"description": "the GPU's number", "schema": {"type": "integer", "minimum": 0}, "example": 0},
     "user_id": {"description": "the user's id", "schema": _ROW, "example": 2},
     "token_id": {"description": "the token's id", "schema": _ROW, "example": 7},
+    "webhook_id": {"description": "the webhook's id", "schema": _ROW, "example": 3},
+    "delivery_id": {"description": "the delivery's id", "schema": _ROW, "example": 118},
     "workspace_id": {"description": "the workspace's id", "schema": _ROW, "example": 1},
     "document_id": {"description": "the document's id", "schema": _ROW, "example": 4},
     "part_id": {"description": "the page's id", "schema": _ROW, "example": 56},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.routes.webhook_examples import WEBHOOKS
+
 WHEN = 1795259583
 ID = "train_20261121_111249_3471c10c"
 RUN = f"/srv/trainyard/training_runs/{ID}/20261121_11-12-56"
@@ -95,6 +97,7 @@ ITEM = {
     "description": "Cats, second try",
     "tags": ["cats"],
     "priority": 0,
+    "held": False,
     "progress": PROGRESS,
     "metrics": NOW,
     "stop_requested_at": None,
@@ -164,6 +167,7 @@ DETAIL = {
     "reason": None,
     "warnings": [],
     "queue_position": None,
+    "queue_reason": None,
 }
 LINE = {
     "line_number": 142,
@@ -188,6 +192,7 @@ GPU = {
     "power_limit": 450.0,
     "status": "training",
     "current_task": ID,
+    "drained": None,
     "task_type": "diffusion_pipe",
     "task_progress": 50.0,
     "estimated_remaining_time": 9.1,
@@ -236,12 +241,15 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         ),
         "507": _answer(
             {
+                "short_of": ["gpus"],
                 "required_gpus": 4,
                 "available_gpus": [1],
                 "busy_gpus": [0],
+                "cpu_total": 16,
+                "memory_total": 67430293504,
                 "recommended_action": "leave gpu_id out, or ask for GPUs that exist",
             },
-            "4 GPUs were asked for; this machine has 2 GPU(s)",
+            "this machine is too small: 4 GPUs were asked for, and there are 2",
             507,
         ),
     },
@@ -438,6 +446,18 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
                         },
                     },
                     {
+                        "name": "script",
+                        "available": True,
+                        "version": "env-3f9a1c07",
+                        "reason": None,
+                        "parameters": {
+                            "$schema": "https://json-schema.org/draft/2020-12/schema",
+                            "type": "object",
+                            "required": ["script_path"],
+                            "properties": {"script_path": {"type": "string", "pattern": "^/"}},
+                        },
+                    },
+                    {
                         "name": "kraken",
                         "available": True,
                         "version": "7.1.1",
@@ -512,4 +532,5 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         "201": _answer(USER, "member added", 201),
     },
     ("delete", f"{_A}/workspaces/{{workspace_id}}/members/{{user_id}}"): {"200": _answer({"id": 2}, "member removed")},
+    **WEBHOOKS,
 }

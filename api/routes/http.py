@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
@@ -21,6 +23,7 @@ from api.models.accounts import Actor
 from api.models.dialect import RESERVED_IDS, Dialect, dialect_of
 from api.models.schemas.base import Answer
 from api.services.container import Services
+from api.services.jobs import Request
 from api.services.store.database import StorageFull
 from api.utils import errors
 
@@ -87,7 +90,7 @@ class GpuId(IntegerConverter):
 class Envelope(Answer):
     """The envelope of everything under /api/v1."""
 
-    code = fields.Integer(metadata={"description": "equals the HTTP status"})
+    code = fields.Integer(metadata={"description": "equals the HTTP status; 0 for a success of the jobs dialect"})
     message = fields.String()
     timestamp = fields.Integer(metadata={"description": "Unix seconds"})
 
@@ -110,6 +113,27 @@ def actor() -> Actor:
     if who is None:
         raise errors.Unauthenticated("Authentication credentials were not provided.")
     return cast(Actor, who)
+
+
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "of the caller's making: the same request sent again under it answers with the job it made, for a "
+    "week; another one is refused (422)",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+    "example": "5f0f2b1e-resnet-1",
+}
+
+
+def idempotency(body: Mapping[str, Any]) -> Request | None:
+    """What makes this request known when it is sent again, where the caller gave it a key. Raises Invalid."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not re.fullmatch(r"[!-~]{1,200}", key):
+        raise errors.Invalid("Idempotency-Key", "must be 1 to 200 visible ASCII characters")
+    asked = json.dumps([request.path, body], sort_keys=True)
+    return Request(key, hashlib.sha256(asked.encode()).digest())
 
 
 def answer(data: Any, *, code: int = 200, message: str = "success", dialect: Dialect | None = None) -> Response:

@@ -42,6 +42,8 @@ def progress_groups(job: Job) -> dict[str, Any]:
 def _phase(job: Job, progress: Progress) -> str:
     if job.status is JobStatus.QUEUED:
         return Phase.QUEUED
+    if job.status is JobStatus.COMPLETED:
+        return Phase.DONE
     if progress.phase is Phase.QUEUED:  # claimed; nothing was read of it yet
         return Phase.DONE if job.status.is_terminal else Phase.STARTING
     return progress.phase
@@ -70,7 +72,8 @@ def list_item(job: Job, gpus: GpuView) -> dict[str, Any]:
         "model_type": job.spec.params.get("model_type"),
         "description": job.spec.description,
         "tags": list(job.spec.tags),
-        "priority": job.spec.priority,
+        "priority": job.priority,
+        "held": job.held,
         "progress": groups["progress"],
         "metrics": groups["metrics"],
         "stop_requested_at": iso(job.stop_requested_at),
@@ -120,6 +123,7 @@ def detail(
     series: Mapping[str, metric_store.Line],
     logs_path: str,
     position: int | None,
+    waits_for: str | None,
 ) -> dict[str, Any]:
     current = attempts[-1]
     item = list_item(job, gpus)
@@ -148,6 +152,7 @@ def detail(
         "reason": job.reason,
         "warnings": list(job.warnings),
         "queue_position": position,
+        "queue_reason": waits_for,
     }
 
 

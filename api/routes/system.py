@@ -16,6 +16,7 @@ from api.routes.http import answer, enveloped, services
 from api.services.gpus.desk import GpuView
 from api.services.gpus.status import recommended_for
 from api.services.store import jobs as store
+from api.services.store import queue
 from api.utils.errors import NotFound
 from api.utils.times import iso
 
@@ -116,6 +117,7 @@ def _gpu(gpu: GpuState, view: GpuView) -> dict[str, Any]:
         "power_usage": gpu.power_w,
         "power_limit": gpu.power_limit_w,
         "status": view.statuses[gpu.index],
+        "drained": view.drains[gpu.index].reason if gpu.index in view.drains else None,
         "current_task": holder.job_id if holder else None,
         "task_type": holder.engine if holder else None,
         "task_progress": progress["overall_progress"] if progress else None,
@@ -148,7 +150,7 @@ def overview() -> Response:
     everything = services()
     with everything.db.read() as connection:
         tasks = store.counts(connection)
-        oldest = store.oldest_queued(connection)
+        oldest = queue.oldest(connection)
     machine, gpus = everything.machine.state(), everything.gpus.view().summary
     now = time.time()
     return answer(

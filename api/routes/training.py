@@ -16,7 +16,7 @@ from api.models.schemas import training as schemas
 from api.routes import render
 from api.routes.blueprint import Blueprint
 from api.routes.files import artifact_list, send_artifact
-from api.routes.http import actor, answer, enveloped, services
+from api.routes.http import IDEMPOTENCY_KEY, actor, answer, enveloped, idempotency, services
 from api.routes.streams import all_events, job_events, log_stream
 from api.services.store import jobs as store
 from api.services.store.logs import SpanFilter
@@ -31,9 +31,15 @@ blueprint = Blueprint("training", __name__, url_prefix="/api/v1/training", descr
 @blueprint.response(201, enveloped(schemas.StartAnswerSchema))
 @blueprint.alt_response(409, schema=enveloped(schemas.BusySchema), description="the explicit GPU is busy")
 @blueprint.alt_response(507, schema=enveloped(schemas.TooFewSchema), description="fewer GPUs than asked exist")
+@blueprint.doc(parameters=[IDEMPOTENCY_KEY])
 def start(body: dict[str, Any]) -> Response:
     """Start a diffusion-pipe training."""
-    job = services().jobs.submit(actor(), _spec(body), TRAINING_V1, wait=body["wait"])
+    who, team_id = actor(), body.get("workspace_id")
+    if team_id is not None:
+        services().accounts.team_for(who, team_id)
+    job = services().jobs.submit(
+        who, _spec(body), TRAINING_V1, wait=body["wait"], team_id=team_id, request=idempotency(body)
+    )
     return answer(_started(job), code=201, message="training queued")
 
 
@@ -51,6 +57,8 @@ def _spec(body: dict[str, Any]) -> JobSpec:
         description=body.get("description"),
         tags=tuple(body["tags"]),
         env=body["env"],
+        max_runtime=body.get("max_runtime"),
+        max_retries=body["max_retries"],
     )
 
 
@@ -59,8 +67,7 @@ def _started(job: Job) -> dict[str, Any]:
 
 
 def _position(job: Job) -> int | None:
-    with services().db.read() as connection:
-        return store.queue_position(connection, job)
+    return services().queue.position(job)
 
 
 @blueprint.post("/stop/<task:task_id>")
@@ -136,6 +143,7 @@ def get(task_id: str) -> Response:
             series,
             history.log_path(job),
             _position(job),
+            services().queue.reason(job),
         )
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from api.services.accounts import AccountService
+from api.services.datasets import Datasets
 from api.services.documents import DocumentService
 from api.services.engines.base import Engine
 from api.services.feed import Feed
@@ -15,8 +16,10 @@ from api.services.history import History
 from api.services.jobs import JobService
 from api.services.machine import MachineMonitor
 from api.services.ocr_training import OcrTrainingService
+from api.services.queue import QueueDesk, QueueService
 from api.services.store.database import Database
 from api.services.supervisor import Supervisor
+from api.services.webhooks import WebhookService
 from api.settings import Settings
 from api.utils.streams import Streams
 
@@ -29,6 +32,9 @@ class Services:
     db: Database
     accounts: AccountService
     jobs: JobService
+    queue: QueueDesk
+    orders: QueueService
+    datasets: Datasets
     history: History
     documents: DocumentService
     ocr: OcrTrainingService
@@ -36,6 +42,7 @@ class Services:
     machine: MachineMonitor
     engines: Mapping[str, Engine]
     supervisor: Supervisor
+    webhooks: WebhookService
     feed: Feed
     streams: Streams
     closing: Event  # set when the service ends: open streams end then

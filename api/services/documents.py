@@ -185,19 +185,20 @@ class DocumentService:
     # ---- import
 
     def import_directory(self, actor: Actor, document_id: int, path: str) -> Job:
-        self._mine(actor, document_id)
+        document = self._mine(actor, document_id)
         resolved = self._roots.resolve("path", path)
         if not resolved.is_dir():
             raise Invalid("path", "is not a directory")
-        return self._jobs.submit(actor, self._spec(document_id, resolved.name, path=str(resolved)), OCR_V1)
+        spec = self._spec(document_id, resolved.name, path=str(resolved))
+        return self._jobs.submit(actor, spec, OCR_V1, team_id=document.team_id)
 
     def import_upload(self, actor: Actor, document_id: int, filename: str, upload: BinaryIO) -> Job | Part:
         """One XML file or image is taken at once; an archive by a job. What it is, its content says."""
-        self._mine(actor, document_id)
+        document = self._mine(actor, document_id)
         start = upload.read(8)
         upload.seek(0)
         if start.startswith(b"PK"):
-            return self._import_archive(actor, document_id, filename, upload)
+            return self._import_archive(actor, document, filename, upload)
         name = plain_name(filename) or "file"
         if is_image(start):
             return self._import_image(document_id, name, upload)
@@ -223,7 +224,7 @@ class DocumentService:
     def _spec(document_id: int, name: str, **params: Any) -> JobSpec:
         return JobSpec(engine=ENGINE, name=f"Import: {name[:180]}", params={"document_id": document_id, **params})
 
-    def _import_archive(self, actor: Actor, document_id: int, filename: str, upload: BinaryIO) -> Job:
+    def _import_archive(self, actor: Actor, document: Document, filename: str, upload: BinaryIO) -> Job:
         """The upload gets its job's name before the job is there, so that no job is without its upload."""
         draft = self._files.imports / f"new-{secrets.token_hex(8)}"
         draft.mkdir(mode=0o700)
@@ -232,9 +233,12 @@ class DocumentService:
                 shutil.copyfileobj(upload, file, 1 << 20)
                 file.flush()
                 os.fsync(file.fileno())
-            spec = self._spec(document_id, os.path.basename(filename) or "archive")
             return self._jobs.submit(
-                actor, spec, OCR_V1, also=lambda _, job: self._name_upload(draft, self._files.imports / job.id)
+                actor,
+                self._spec(document.id, plain_name(filename) or "archive"),
+                OCR_V1,
+                team_id=document.team_id,
+                also=lambda _, job: self._name_upload(draft, self._files.imports / job.id),
             )
         finally:
             shutil.rmtree(draft, ignore_errors=True)

@@ -7,30 +7,46 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING
 
 from api.models.accounts import Actor
 from api.models.dialect import Dialect
 from api.models.job import Attempt, Checkpoint, EndReason, Job, JobSpec, JobStatus
+from api.models.progress import expected_end
+from api.models.room import Room
 from api.services.endings import NO_HOOKS, Endings
 from api.services.engines.base import Engine
 from api.services.executors.base import Executor
 from api.services.feed import Feed
-from api.services.gpus.desk import GpuDesk, GpuView
-from api.services.gpus.status import why_busy
+from api.services.gpus.desk import GpuDesk
+from api.services.queue_reasons import advice, what_is_short
 from api.services.store import jobs as store
+from api.services.store import queue
 from api.services.store.database import Database
 from api.services.supervisor import Supervisor
 from api.services.worker import stop_grace
 from api.services.workspaces import Workspaces
-from api.utils.errors import Conflict, Forbidden, Insufficient, Invalid, NotFound, Unavailable
+from api.utils.errors import Conflict, Forbidden, Insufficient, Invalid, NotFound, TooMany, Unavailable
 from api.utils.faults import fault
 from api.utils.times import iso
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 #: what would change which program runs, or on which device
 OWN_VARIABLES = re.compile(r"LD_.*|PYTHON.*|PATH|BASH_ENV|CUDA_VISIBLE_DEVICES|TRAINYARD_.*", re.DOTALL)
+
+
+KEY_SECONDS = 7 * 86400  # how long a request that is sent again is known
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What makes a request known when it is sent again: the caller's key for it, and a SHA-256 of what it asks for."""
+
+    key: str
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,8 @@ class JobService:
         gpus: GpuDesk,
         *,
         grace: float,
+        machine: Room,
+        max_queued: int = 0,
         endings: Endings = NO_HOOKS,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -68,6 +86,9 @@ class JobService:
         self._feed = feed
         self._gpus = gpus
         self._grace = grace
+        self._machine = machine
+        self._max_queued = max_queued
+        self._forgot_at = 0.0
         self._endings = endings
         self._clock = clock
 
@@ -79,39 +100,77 @@ class JobService:
         spec: JobSpec,
         dialect: Dialect,
         *,
+        team_id: int | None = None,
         wait: bool = True,
+        request: Request | None = None,
+        warnings: tuple[str, ...] = (),
         also: Callable[[Connection, Job], None] | None = None,
     ) -> Job:
-        """Into the queue. `wait` False: an explicit GPU that is not free is a Conflict. `also` writes rows in the
-        same transaction."""
+        """Into the queue. `wait` False: an explicit GPU that is not free is a Conflict.
+
+        `request`: sent again, it finds the job it made. `also` writes rows in the transaction that adds the job.
+        """
         actor.require_run()
+        if request is not None and (made := self._made(actor, request)) is not None:
+            return made
         self._check_env(spec.env)
         checked = self._engine(spec.engine).validate(spec)
         self._check_output(checked.output_dir)
-        checked = self._check_gpus(checked)
+        checked = self._check_room(checked)
         new = store.NewJob(
             spec=checked,
             dialect=dialect.name,
             owner_id=actor.user_id,
-            team_id=None,
+            team_id=team_id,
             output_dir=lambda job_id: self._workspaces.output_of(job_id, 1, checked.output_dir),
             new_id=dialect.new_id,
+            warnings=warnings,
         )
         fault("submit.before_insert")
         with self._db.write() as connection:
+            if request is not None and (made := self._made(actor, request, connection)) is not None:
+                return made
+            self._check_place(connection, actor)
             user = checked.output_dir and store.user_of_output(connection, checked.output_dir)
             if user:
                 raise Invalid("config.output_dir", f"is the output directory of job {user}; give each one of its own")
             if not wait:
                 for gpu_id in checked.resources.gpu_ids:
-                    self._refuse_busy(gpu_id, store.gpu_claimant(connection, gpu_id))
+                    self._refuse_busy(gpu_id, queue.gpu_claimant(connection, gpu_id))
             job = store.add(connection, new, self._clock())
+            if request is not None:
+                queue.remember(connection, actor.user_id, request.key, request.digest, job, self._clock())
             if also is not None:
                 also(connection, job)
         fault("submit.after_insert")
         self._feed.notify()
         self._supervisor.wake()
         return job
+
+    def _made(self, actor: Actor, request: Request, connection: Connection | None = None) -> Job | None:
+        """The job that this very request made before. Raises Invalid where it was another request."""
+        if connection is None:
+            with self._db.read() as reading:
+                return self._made(actor, request, reading)
+        found = queue.made_by(connection, actor.user_id, request.key)
+        if found is None:
+            return None
+        digest, job_id = found
+        if digest != request.digest:
+            raise Invalid("Idempotency-Key", f"was used for another request, which made job {job_id}")
+        return store.get(connection, job_id)
+
+    def _check_place(self, connection: Connection, actor: Actor) -> None:
+        if self._max_queued and queue.length(connection, actor.user_id) >= self._max_queued:
+            raise TooMany(f"{self._max_queued} of your jobs wait already, and no more may", retry_after=60)
+
+    def forget_requests(self) -> None:
+        """Those whose sender has long known what became of them."""
+        now = self._clock()
+        if now - self._forgot_at > 3600:
+            self._forgot_at = now
+            with self._db.write(durable=False) as connection:
+                queue.forget_keys(connection, now - KEY_SECONDS)
 
     def _engine(self, name: str) -> Engine:
         if name not in self._engines:
@@ -132,25 +191,27 @@ class JobService:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise Invalid("config.output_dir", "exists and is not empty; give each job a directory of its own")
 
-    def _check_gpus(self, spec: JobSpec) -> JobSpec:
+    def _check_room(self, spec: JobSpec) -> JobSpec:
+        """Raises Insufficient where the machine could not hold the job even if it were empty."""
         wanted, known = spec.resources, self._gpus.known()
         if wanted.needs_gpu and self._gpus.monitor.snapshot().stale:
             raise Unavailable("the GPU driver does not answer; what this machine has is not known", retry_after=10)
-        missing = [gpu for gpu in wanted.gpu_ids if gpu not in known]
-        if wanted.gpus == 1 and not wanted.gpu_ids and not known:
+        if wanted.gpus == 1 and not wanted.gpu_ids and wanted.cpus is None and not known:
             return replace(spec, resources=replace(wanted, gpus=0))  # a machine without a GPU trains on its CPU
-        if missing or wanted.gpus > len(known):
+        machine = replace(self._machine, gpus=known)
+        short = machine.short_of(wanted)
+        if short:
             view = self._gpus.view()
-            what = f"GPU {missing[0]} does not exist" if missing else f"{wanted.gpus} GPUs were asked for"
             raise Insufficient(
-                f"{what}; this machine has {len(known)} GPU(s)",
+                f"this machine is too small: {what_is_short(wanted, machine)}",
                 data={
+                    "short_of": list(short),
                     "required_gpus": wanted.gpus,
                     "available_gpus": list(view.free),
                     "busy_gpus": sorted(set(known) - set(view.free)),
-                    "recommended_action": "leave gpu_id out, or ask for GPUs that exist"
-                    if known
-                    else "leave gpu_id and num_gpus out to train on the CPU",
+                    "cpu_total": len(machine.cores),
+                    "memory_total": machine.memory,
+                    "recommended_action": advice(short, known),
                 },
             )
         return spec
@@ -160,7 +221,7 @@ class JobService:
         if claimant is None and gpu_id in view.free:
             return
         raise Conflict(
-            "busy: " + (f"GPU {gpu_id} by job {claimant}" if claimant else self._why(view, gpu_id)),
+            "busy: " + (f"GPU {gpu_id} by job {claimant}" if claimant else str(view.why_not(gpu_id))),
             data={
                 "gpu_id": gpu_id,
                 "current_task": claimant,
@@ -169,20 +230,11 @@ class JobService:
             },
         )
 
-    @staticmethod
-    def _why(view: GpuView, gpu_id: int) -> str:
-        gpu = view.snapshot.get(gpu_id)
-        return (gpu and why_busy(gpu, None, view.own_pids, view.snapshot.stale)) or f"GPU {gpu_id} is gone"
-
     def _expected_end(self, job_id: str | None) -> float | None:
-        """Unix seconds, from the job's own speed; None while there is nothing honest to estimate from."""
         if job_id is None:
             return None
         with self._db.read() as connection:
-            known = store.get(connection, job_id).progress
-        if not (known.get("total_steps") and known.get("step") and known.get("time_per_step")):
-            return None
-        return float(self._clock() + (known["total_steps"] - known["step"]) * known["time_per_step"])
+            return expected_end(store.get(connection, job_id).progress, self._clock())
 
     # ---- look
 
@@ -193,10 +245,12 @@ class JobService:
             raise Forbidden(f"job {job_id} belongs to somebody else")
         return job
 
-    def page(self, actor: Actor, wanted: store.JobFilter, *, limit: int, offset: int) -> tuple[list[Job], int]:
+    def page(
+        self, actor: Actor, wanted: store.JobFilter, *, limit: int, offset: int, order: store.Sort = store.NEWEST_FIRST
+    ) -> tuple[list[Job], int]:
         viewer = store.Viewer(actor.user_id, actor.team_ids, actor.is_admin)
         with self._db.read() as connection:
-            return store.page(connection, viewer, wanted, limit=limit, offset=offset)
+            return store.page(connection, viewer, wanted, limit=limit, offset=offset, order=order)
 
     def checkpoints(self, job: Job, attempt: Attempt | None = None) -> list[Checkpoint]:
         """What is on disk of the job's current series, oldest first."""
@@ -207,7 +261,8 @@ class JobService:
 
     # ---- change
 
-    def _mine(self, actor: Actor, job_id: str) -> Job:
+    def mine(self, actor: Actor, job_id: str) -> Job:
+        """A job that the caller may change. Raises NotFound, Forbidden."""
         job = self.get(actor, job_id)
         actor.require_run()
         if not actor.may_change(job.owner_id):
@@ -216,7 +271,7 @@ class JobService:
 
     def stop(self, actor: Actor, job_id: str, *, force: bool, wait: float) -> StopResult:
         """Asks, and waits at most `wait` seconds for the end. A second request can only add force."""
-        job = self._mine(actor, job_id)
+        job = self.mine(actor, job_id)
         with self._db.write() as connection:
             job = store.get(connection, job_id)
             if job.status.is_terminal:
@@ -252,7 +307,7 @@ class JobService:
 
     def resume(self, actor: Actor, job_id: str, checkpoint: str | None) -> Job:
         """Another attempt of the same job that goes on from a checkpoint."""
-        job = self._ended(self._mine(actor, job_id))
+        job = self._ended(self.mine(actor, job_id))
         with self._db.read() as connection:
             attempt = store.attempt(connection, job)
         states = [c for c in self.checkpoints(job, attempt) if c.kind == "state"]
@@ -265,7 +320,7 @@ class JobService:
 
     def restart(self, actor: Actor, job_id: str) -> Job:
         """The same request from nothing: a new series in an output directory of its own."""
-        job = self._ended(self._mine(actor, job_id))
+        job = self._ended(self.mine(actor, job_id))
         directory = self._workspaces.output_of(job.id, job.attempt + 1, job.spec.output_dir)
         return self._again(job, None, directory, new_series=True)
 
@@ -291,7 +346,7 @@ class JobService:
 
     def delete(self, actor: Actor, job_id: str, *, files: bool) -> None:
         """The job and all that the service kept about it; with `files` its output directories too."""
-        job = self._mine(actor, job_id)
+        job = self.mine(actor, job_id)
         if job.status is JobStatus.RUNNING:
             raise Conflict(f"job {job_id} runs; stop it first")
         with self._db.read() as connection:

@@ -74,6 +74,16 @@ def cpu_count(cgroup: Path | None = None) -> int:
     return max(1, cores if quota is None else min(cores, math.ceil(quota[0])))
 
 
+def usable_cores(reserve: int = 0, cgroup: Path | None = None) -> tuple[int, ...]:
+    """Numbers of the cores that jobs may lease. Those kept back are the lowest, which the kernel likes best."""
+    return tuple(sorted(_affinity())[: cpu_count(cgroup)][reserve:])
+
+
+def usable_memory(reserve: int = 0, cgroup: Path | None = None) -> int:
+    """Bytes that jobs may lease: of all that there is, not of what happens to be free."""
+    return max(0, _memory(own_cgroup() if cgroup is None else cgroup)[0] - reserve)
+
+
 def own_cgroup() -> Path:
     """Our folder of the cgroup v2 tree; its root where there is none."""
     for line in _read(Path("/proc/self/cgroup")).splitlines():

@@ -231,7 +231,7 @@ class OcrTrainingService:
 
         gpus = 0 if params.get("device") == "cpu" else 1  # a machine without one trains on its CPU
         spec = JobSpec(engine=ENGINE, name=name, params=params, resources=Resources(gpus=gpus))
-        return self._jobs.submit(actor, spec, OCR_V1, also=record)
+        return self._jobs.submit(actor, spec, OCR_V1, team_id=model.team_id, also=record)
 
     # ---- watching
 

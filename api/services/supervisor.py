@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from api.models.job import Job, JobStatus
+from api.models.room import Offer
 from api.services.endings import NO_HOOKS, Endings
 from api.services.engines.base import Engine
 from api.services.executors.base import Executor
 from api.services.feed import Feed
 from api.services.store import jobs as store
+from api.services.store import leases, queue
 from api.services.store.database import Database
 from api.services.telemetry import QUEUE_WAIT
 from api.services.worker import Worker
@@ -30,13 +32,14 @@ RETRY_SECONDS = 1.0  # after a turn that failed
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many jobs run at a time, and how long the supervisor waits for things. Seconds."""
+    """How long the supervisor waits for things, in seconds, and what it does about a failure."""
 
-    workers: int = 2
     stop_grace: float = 120.0
     stall_seconds: float = 120.0
     kill_grace: float = 10.0
     force_grace: float = 5.0
+    retry_pause: float = 10.0  # before the first retry of a job; twice as long before each further one
+    hold_on_failure: bool = False  # when a job fails, what its owner has waiting is held back
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,13 @@ class Parts:
 
 
 class Supervisor:
-    """Owns the workers. `free_gpus` says which GPUs nobody uses, most wanted first (leases are not its business);
+    """Owns the workers. `offer` says what jobs may have now (leases are not its business);
     `chores` are small things that want doing now and then, by a thread that may write."""
 
     def __init__(
         self,
         parts: Parts,
-        free_gpus: Callable[[], tuple[int, ...]],
+        offer: Callable[[], Offer],
         *,
         clock: Callable[[], float] = time.time,
         interval: float = 0.2,
@@ -69,7 +72,7 @@ class Supervisor:
         self.parts = parts
         self.clock = clock
         self.interval = interval
-        self._free_gpus = free_gpus
+        self._offer = offer
         self._chores = tuple(chores)
         self._workers: dict[str, Worker] = {}
         self._unfollowed: set[str] = set()
@@ -133,7 +136,7 @@ class Supervisor:
         """One worker for each job that the database says runs; each has looked once before this returns."""
         with self.parts.db.write() as connection:
             running = store.with_status(connection, JobStatus.RUNNING)
-            store.rebuild_leases(connection, running)
+            leases.rebuild(connection, running)
         for job in running:
             worker = self._worker(job)
             if worker is not None and not self._turn(worker):
@@ -168,15 +171,11 @@ class Supervisor:
 
     def _claim(self) -> Job | None:
         with self.parts.db.read() as connection:
-            if not store.any_queued(connection):
+            if not queue.any_queued(connection):
                 return None
-        with self._lock:
-            on_cpu = sum(1 for worker in self._workers.values() if not worker.job.spec.resources.needs_gpu)
-        room = store.Room(self._free_gpus(), self.parts.limits.workers - on_cpu)
-        if not room.gpus and room.cpu_places <= 0:
-            return None
+        offer = self._offer()
         with self.parts.db.write() as connection:
-            job = store.claim(connection, room, self.clock())
+            job = queue.claim(connection, offer, self.clock())
         if job is not None:
             if job.attempt == 1:
                 QUEUE_WAIT.observe(max(0.0, self.clock() - job.created_at))

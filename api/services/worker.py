@@ -17,11 +17,14 @@ from api.services.engines.base import Ending, Launch
 from api.services.executors.base import LaunchError, Observation, RunState, Usage
 from api.services.ingest import Ingestor
 from api.services.store import jobs as store
+from api.services.store import queue
 from api.utils.errors import TrainyardError, Unavailable
 from api.utils.faults import fault
 from api.utils.secrets import masked, scrub
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from api.services.supervisor import Parts
 
 log = logging.getLogger(__name__)
@@ -111,7 +114,7 @@ class Worker:
         return False
 
     def _launch(self) -> None:
-        limits = self.job.spec.resources
+        given = replace(self.job.spec.resources, cpu_ids=self.job.core_ids)
         self.ports = free_ports(2, self._ports_in_use())
         launch = Launch(
             job=self.job,
@@ -127,7 +130,7 @@ class Worker:
         with self.parts.db.write() as connection:
             chosen = {k: v for k, v in command.env.items() if self.parts.base_env.get(k) != v or k in CHILD_ENV}
             store.save_launch(connection, self.job, command.argv, masked(chosen))
-        self.parts.executor.launch(command, self.workspace, limits)
+        self.parts.executor.launch(command, self.workspace, given)
         fault("worker.after_launch")
 
     def _note_start(self, seen: Observation, now: float) -> None:
@@ -203,7 +206,8 @@ class Worker:
             return EndReason.LAUNCH_FAILED
         if seen.oom_killed:
             return EndReason.OUT_OF_MEMORY
-        return EndReason.DONE if seen.exit_code == 0 and self.ingest.progress.finished else EndReason.EXIT_CODE
+        proven = self.ingest.progress.finished or self._engine.exit_code_is_proof
+        return EndReason.DONE if seen.exit_code == 0 and proven else EndReason.EXIT_CODE
 
     def _end(self, reason: EndReason, seen: Observation, now: float) -> None:
         failure = None
@@ -248,15 +252,50 @@ class Worker:
         fault("worker.before_finish")
         with self.parts.db.write() as connection:
             latest = store.get(connection, self.job.id)  # with the progress that this very turn has committed
-            self.job = self.parts.endings.finish(
-                connection, latest, reason, now, exit_code=exit_code, failure=failure, ended_at=ended_at
-            )
+            if reason in RETRIED and latest.retries < latest.spec.max_retries:
+                self.job = self._retry(connection, latest, reason, now, exit_code=exit_code, ended_at=ended_at)
+            else:
+                self.job = self.parts.endings.finish(
+                    connection, latest, reason, now, exit_code=exit_code, failure=failure, ended_at=ended_at
+                )
+                if self.job.status is JobStatus.FAILED and self.parts.limits.hold_on_failure:
+                    queue.hold_all(connection, self.job.owner_id, now)
         fault("worker.after_finish")
         self.ingest.close()
         self.parts.feed.notify()
         level = logging.WARNING if self.job.status is JobStatus.FAILED else logging.INFO
         log.log(level, "job %s %s (%s, exit code %s)", self.job.id, self.job.status, reason, exit_code)
 
+    def _retry(
+        self,
+        connection: Connection,
+        job: Job,
+        reason: EndReason,
+        now: float,
+        *,
+        exit_code: int | None,
+        ended_at: float | None,
+    ) -> Job:
+        """Another attempt, after a pause that grows: from the newest checkpoint if there is one, else from nothing."""
+        store.end_attempt(connection, job, reason, exit_code=exit_code, ended_at=now if ended_at is None else ended_at)
+        states = [saved for saved in self._engine.checkpoints(self.workspace) if saved.kind == "state"]
+        number = job.attempt + 1
+        return store.requeue(
+            connection,
+            job,
+            now,
+            resume_from=states[-1].name if states else None,
+            output_dir=self.attempt.output_dir
+            if states
+            else self.parts.workspaces.output_of(job.id, number, job.spec.output_dir),
+            new_series=not states,
+            retries=job.retries + 1,
+            not_before=now + self.parts.limits.retry_pause * 2**job.retries,
+        )
+
+
+#: ends that another attempt may better
+RETRIED = (EndReason.EXIT_CODE, EndReason.OUT_OF_MEMORY, EndReason.LOST, EndReason.TIMED_OUT)
 
 #: shown with an attempt although the service's own environment has them too
 CHILD_ENV = (

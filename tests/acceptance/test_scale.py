@@ -16,10 +16,11 @@ from sqlalchemy import Connection, event
 
 from api.models.events import Axis
 from api.models.job import JobStatus
+from api.models.room import Offer, Room
 from api.services.store import jobs as store
-from api.services.store import metrics
+from api.services.store import metrics, queue
 from api.services.store.database import Database, driver
-from api.services.store.jobs import JobFilter, Room, Viewer
+from api.services.store.jobs import JobFilter, Viewer
 from benchmarks.fill import add_jobs, add_points, database
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -111,7 +112,7 @@ def test_a_job_among_many_is_found_by_its_id(filled: dict[int, Database]) -> Non
         with db.read() as connection, work(connection) as counted:
             job = store.get(connection, f"train_20260101_000000_{size // 3:08x}")
             store.attempts_of(connection, job)
-            store.queue_position(connection, job)
+            queue.position(connection, job)
         steps[size] = counted[0]
     assert steps[LARGE] <= steps[SMALL] + TICK
 
@@ -123,7 +124,7 @@ def test_the_next_job_of_a_long_queue_is_claimed_at_once(tmp_path: Path) -> None
             add_jobs(db, size, status=JobStatus.QUEUED)
             with db.write(durable=False) as connection:
                 with work(connection) as counted:
-                    job = store.claim(connection, Room((), 1), 1.0)
+                    job = queue.claim(connection, Offer(Room(places=1)), 1.0)
                 assert job is not None and job.spec is not None
             steps[size] = counted[0]
     assert steps[10_000] <= steps[100] + 2 * TICK

@@ -24,11 +24,12 @@ from werkzeug.test import TestResponse
 from api import app as composition
 from api.models.accounts import Actor
 from api.models.job import EndReason, Failure, Job
+from api.models.room import Grant
 from api.services.container import Services
 from api.services.gpus.fake import FakeSource
 from api.services.ingest import Ingestor
 from api.services.store import jobs as store
-from api.services.store import schema
+from api.services.store import queue, schema
 from api.settings import load
 
 BASE = "/api/v1/training"
@@ -179,9 +180,8 @@ class Site:
         """As if a worker had claimed it."""
         wanted = job or self.queued(**changes)
         with self.services.db.write() as connection:
-            taken = store._take(connection, wanted, tuple(gpus), time.time())
-        assert taken is not None
-        return taken
+            given = Grant(tuple(gpus), place=not gpus)
+            return queue._take(connection, queue.waiting(connection, wanted), given, time.time())
 
     def ended(self, reason: EndReason = EndReason.DONE, failure: Failure | None = None, job: Job | None = None) -> Job:
         running = job or self.running()

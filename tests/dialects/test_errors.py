@@ -70,7 +70,7 @@ class TestMethods:
     def test_options(self, site: Site) -> None:
         response = site.call("OPTIONS", "/api/v1/training/x")
         assert (response.status_code, response.data) == (200, b"")
-        assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "DELETE"}
+        assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "DELETE", "PATCH"}
         site.error("OPTIONS", "/api/v1/nothing", 404)
 
     def test_heads(self, site: Site) -> None:

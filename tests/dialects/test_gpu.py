@@ -10,7 +10,7 @@ from tests.dialects.conftest import Site
 
 FIELDS = (
     "gpu_id uuid name memory_total memory_used memory_free memory_utilization utilization_gpu temperature power_usage"
-    " power_limit status current_task task_type task_progress estimated_remaining_time processes driver_version"
+    " power_limit status drained current_task task_type task_progress estimated_remaining_time processes driver_version"
     " cuda_version"
 )
 LOST, BUSY, LEASED, SMALL = 7, 2, 1, 3

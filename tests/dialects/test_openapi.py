@@ -58,7 +58,7 @@ def test_every_operation_is_told(site: Site) -> None:
         for status, response in operation["responses"].items():
             told = site.documented.resolve(response)
             assert told["description"], f"{name}: {status}"
-            assert status in ("304",) or told.get("content"), f"{name}: {status} has no body"
+            assert status in ("204", "304") or told.get("content"), f"{name}: {status} has no body"
         if operation.get("security") != [{}]:
             assert {"401", "403"} <= operation["responses"].keys(), name
         if "requestBody" in operation:
@@ -99,7 +99,8 @@ def test_every_json_body_has_an_example_that_fits(site: Site) -> None:
             assert "example" in content, f"{name}: {status}"
             site.documented.fit(content["schema"], content["example"])
             if path.startswith("/api/v1") and status >= "200":
-                assert content["example"]["code"] == int(status), name
+                success = 0 if path.startswith("/api/v1/training/jobs") else int(status)  # as that document has it
+                assert content["example"]["code"] == (success if status < "400" else int(status)), name
 
 
 def test_answers_have_no_undocumented_field_by_design(site: Site) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.dialects.conftest import Site
 
 
@@ -43,6 +45,15 @@ def test_an_engine_that_is_not_installed_says_how_to_get_it(site: Site) -> None:
     engine = next(e for e in site.get("/api/v1/engines")["engines"] if e["name"] == "kraken")
     assert not engine["available"] and "make kraken" in engine["reason"]
     assert engine["parameters"]["required"] == ["task", "model_id", "document_ids"]
+
+
+def test_the_script_engine_is_listed(site: Site) -> None:
+    engine = next(e for e in site.get("/api/v1/engines")["engines"] if e["name"] == "script")
+    assert (engine["available"], engine["reason"]) == (True, None) and engine["version"].startswith("env-")
+    parameters = engine["parameters"]
+    site.documented.fit(parameters, {"script_path": "/w/train.py", "args": ["--lr", "1e-3"], "framework": "pytorch"})
+    with pytest.raises(AssertionError):
+        site.documented.fit(parameters, {"script_path": "train.py"})
 
 
 def test_health(site: Site) -> None:

@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
-from api.services.store import account_tables, ocr_tables  # noqa: F401  (their tables are on the same metadata)
+from api.services.store import account_tables, ocr_tables, queue_tables  # noqa: F401  (on the same metadata)
 from api.services.store import jobs as store
 from api.services.store.database import APPLICATION_ID, DamagedDatabase, Database, StorageFull, driver
 from api.services.store.schema import jobs, metadata
@@ -52,7 +52,7 @@ def test_migrations_make_exactly_the_tables_of_the_code(tmp_path: Path) -> None:
             differences = compare_metadata(context, metadata)
         assert [d for d in differences if getattr(d[1], "name", None) != "ix_jobs_queue"] == []
         (made,) = connection.execute(text("SELECT sql FROM sqlite_master WHERE name = 'ix_jobs_queue'")).scalars()
-        assert made.split("jobs ", 1)[1] == "(status, needs_gpu, priority DESC, seq)"
+        assert made.split("jobs ", 1)[1] == "(status, lane, held, priority DESC, seq)"
         assert connection.execute(text("PRAGMA application_id")).scalar() == APPLICATION_ID
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         without_rowid = connection.execute(

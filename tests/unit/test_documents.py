@@ -12,11 +12,12 @@ from sqlalchemy import Integer, cast, event, func, select
 from api.models.accounts import Actor
 from api.models.job import EndReason, Job
 from api.models.ocr import Direction, Document, LineCounts, ModelJob, OcrModel
+from api.models.room import Grant
 from api.services.accounts import AccountService
 from api.services.document_import import DocumentFiles, Ingestion
 from api.services.documents import DocumentService
 from api.services.store import documents as store
-from api.services.store import jobs, ocr
+from api.services.store import jobs, ocr, queue
 from api.services.store.database import Database
 from api.services.store.documents import NewPart
 from api.services.store.ocr_tables import ocr_lines, ocr_parts
@@ -187,8 +188,7 @@ def training(
     with db.write() as connection:
         job = add_job(connection, engine="kraken", params={"task": task})
         ocr.add_training(connection, model_id=1, job=job, document_ids=[1], stats=LineCounts(1, 1, 1, lines))
-        running = jobs._take(connection, job, (), START)
-        assert running is not None
+        running = queue._take(connection, queue.waiting(connection, job), Grant((), place=True), START)
         jobs.save(connection, running, START, started_at=START, progress={"notes": notes})
         latest = jobs.get(connection, job.id)
         if not ended:

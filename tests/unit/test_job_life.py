@@ -22,12 +22,14 @@ from hypothesis.stateful import (
 )
 
 from api.models.job import EndReason, Job, JobStatus
+from api.models.room import Lane, lane_of
 from api.services import ingest, jobs, worker
 from api.services.executors.base import RunState
 from api.services.store import jobs as store
+from api.services.store import leases
 from api.utils.errors import Conflict
 from tests.unit.conftest import MEMORY
-from tests.unit.toys import Template, World, member
+from tests.unit.toys import GIB, Template, World, member
 
 ME = member()
 LIVE = (RunState.RUNNING, RunState.ORPHAN)
@@ -131,14 +133,27 @@ class JobLife(RuleBasedStateMachine):
     @rule(
         target=ids,
         gpus=st.sampled_from([0, 0, 1, 1, 2, (0,), (1,)]),
+        cpus=st.sampled_from([None, None, 1, 3]),
+        gigabytes=st.integers(1, 8),
         priority=st.integers(0, 2),
         limit=st.sampled_from([None, None, 5]),
+        retries=st.sampled_from([0, 0, 2]),
         crash=st.sampled_from([None, None, None, "submit.before_insert", "submit.after_insert"]),
     )
-    def submit(self, gpus: Any, priority: int, limit: int | None, crash: str | None) -> Any:
+    def submit(
+        self,
+        gpus: Any,
+        cpus: int | None,
+        gigabytes: int,
+        priority: int,
+        limit: int | None,
+        retries: int,
+        crash: str | None,
+    ) -> Any:
         before = set(self.all())
         self.points.armed = (crash, 1) if crash else None
-        self.guarded(self.world.submit, ME, gpus=gpus, priority=priority, max_runtime=limit)
+        wanted = {"gpus": gpus, "cpus": cpus, "memory": gigabytes * GIB}
+        self.guarded(self.world.submit, ME, priority=priority, max_runtime=limit, max_retries=retries, **wanted)
         new = set(self.all()) - before
         assert len(new) == (0 if crash == "submit.before_insert" else 1)
         self.known |= new
@@ -288,11 +303,15 @@ class JobLife(RuleBasedStateMachine):
     @invariant()
     def a_leased_gpu_has_one_running_job(self) -> None:
         with self.db.read() as connection:
-            leases = {gpu: job_id for gpu, (job_id, _) in store.leases(connection).items()}
+            held = {gpu: job_id for gpu, (job_id, _) in leases.gpu_holders(connection).items()}
+            left = leases.left_of(connection, self.world.machine)
         running = [job for job in self.all().values() if job.status is JobStatus.RUNNING]
-        assert leases == {gpu: job.id for job in running for gpu in job.gpu_ids}
-        assert len(leases) == sum(len(job.gpu_ids) for job in running)
-        assert sum(not job.spec.resources.needs_gpu for job in running) <= self.world.limits.workers
+        assert held == {gpu: job.id for job in running for gpu in job.gpu_ids}
+        assert len(held) == sum(len(job.gpu_ids) for job in running)
+        given = [leases.held_by(job) for job in running]
+        assert sorted((*left.cores, *(core for one in given for core in one.cores))) == list(self.world.machine.cores)
+        assert left.memory == self.world.machine.memory - sum(one.memory for one in given) >= 0
+        assert sum(lane_of(job.spec.resources) is Lane.PLACE for job in running) <= self.world.machine.places
 
     @invariant()
     def one_worker_follows_each_running_job(self) -> None:

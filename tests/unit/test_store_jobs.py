@@ -10,13 +10,13 @@ from sqlalchemy.exc import IntegrityError
 
 from api.models.events import Metric
 from api.models.job import EndReason, Failure, Job, JobStatus, Resources
-from api.services.store import events, logs, schema
+from api.services.store import events, leases, logs, queue, queue_tables, schema
 from api.services.store import jobs as store
 from api.services.store.database import Database
-from api.services.store.jobs import Room, Viewer
+from api.services.store.jobs import Viewer
 from api.services.store.metrics import SeriesWriter
 from api.utils.errors import Conflict, NotFound
-from tests.unit.toys import START, add_job
+from tests.unit.toys import START, add_job, claim
 
 ALL = Viewer(0, everything=True)
 
@@ -28,10 +28,6 @@ def at(connection: Connection, status: JobStatus, reason: EndReason | None = Non
         return job
     job = store.transition(connection, job, JobStatus.RUNNING, START)
     return job if status is JobStatus.RUNNING else store.transition(connection, job, status, START)
-
-
-def claim(connection: Connection, gpus: tuple[int, ...] = (), places: int = 0) -> Job | None:
-    return store.claim(connection, Room(gpus, places), START)
 
 
 # ---- rows
@@ -91,11 +87,11 @@ def test_what_is_not_there(db: Database) -> None:
 def test_priority_then_first_come(db: Database) -> None:
     with db.write() as connection:
         jobs = [add_job(connection, priority=p) for p in (0, 5, 0, 5)]
-        assert [store.queue_position(connection, job) for job in jobs] == [3, 1, 4, 2]
-        taken = [claim(connection, places=1) for _ in range(5)]
+        assert [queue.position(connection, job) for job in jobs] == [3, 1, 4, 2]
+        taken = [claim(connection, places=5) for _ in range(5)]
         assert [job and job.id for job in taken] == [jobs[1].id, jobs[3].id, jobs[0].id, jobs[2].id, None]
-        assert store.queue_position(connection, store.get(connection, jobs[0].id)) is None
-        assert not store.any_queued(connection)
+        assert queue.position(connection, store.get(connection, jobs[0].id)) is None
+        assert not queue.any_queued(connection)
 
 
 def test_the_oldest_goes_first_whatever_it_needs(db: Database) -> None:
@@ -117,7 +113,7 @@ def test_leases_in_the_order_of_the_offer(db: Database) -> None:
         add_job(connection, gpus=2)
         job = claim(connection, (3, 0, 1))
         assert job is not None and job.gpu_ids == (3, 0) and job.started_at == START
-        assert store.leases(connection) == {3: (job.id, "toy"), 0: (job.id, "toy")}
+        assert leases.gpu_holders(connection) == {3: (job.id, "toy"), 0: (job.id, "toy")}
         add_job(connection, gpus=1)
         other = claim(connection, (3, 0, 1))  # the offer may be stale: leases are looked up
         assert other is not None and other.gpu_ids == (1,)
@@ -129,7 +125,7 @@ def test_a_double_lease_is_impossible(db: Database) -> None:
         held, other = claim(connection, (0,)), add_job(connection)
         assert held is not None
         with pytest.raises(IntegrityError):
-            connection.execute(schema.gpu_leases.insert().values(gpu_id=0, job_seq=other.seq))
+            connection.execute(queue_tables.gpu_leases.insert().values(gpu_id=0, job_seq=other.seq))
 
 
 def test_explicit_gpus_wait_for_just_these(db: Database) -> None:
@@ -137,9 +133,9 @@ def test_explicit_gpus_wait_for_just_these(db: Database) -> None:
         held = add_job(connection, gpus=(1,))
         assert claim(connection, (0, 1, 2)) is not None
         pair, single = add_job(connection, gpus=(0, 1)), add_job(connection, gpus=1)
-        assert store.gpu_claimant(connection, 1) == held.id
-        assert store.gpu_claimant(connection, 0) == pair.id  # nobody holds it, but it is waited for
-        assert store.gpu_claimant(connection, 2) is None
+        assert queue.gpu_claimant(connection, 1) == held.id
+        assert queue.gpu_claimant(connection, 0) == pair.id  # nobody holds it, but it is waited for
+        assert queue.gpu_claimant(connection, 2) is None
         first = claim(connection, (0, 2))
         assert first is not None and (first.id, first.gpu_ids) == (single.id, (2,))  # 0 is kept for the pair
         assert claim(connection, (0,)) is None
@@ -185,6 +181,7 @@ LEGAL = {
     (JobStatus.QUEUED, JobStatus.RUNNING), (JobStatus.QUEUED, JobStatus.STOPPED), (JobStatus.QUEUED, JobStatus.FAILED),
     (JobStatus.RUNNING, JobStatus.COMPLETED), (JobStatus.RUNNING, JobStatus.FAILED),
     (JobStatus.RUNNING, JobStatus.STOPPED),
+    (JobStatus.RUNNING, JobStatus.QUEUED),  # a retry
     # a resume or a restart: requeue() comes through here too
     (JobStatus.COMPLETED, JobStatus.QUEUED),
     (JobStatus.FAILED, JobStatus.QUEUED),
@@ -238,7 +235,7 @@ def test_finish(db: Database, reason: EndReason) -> None:
         store.save(connection, job, START, progress={"step": 7, "phase": "training"})
         job = store.get(connection, job.id)
         done = store.finish(connection, job, reason, START + 9, exit_code=3, failure=failure, ended_at=START + 8)
-        assert store.leases(connection) == {}
+        assert leases.gpu_holders(connection) == {}
         attempt = store.attempt(connection, done)
     assert (done.status, done.reason, done.ended_at) == (reason.status, reason, START + 8)
     assert (attempt.reason, attempt.ended_at, attempt.exit_code) == (reason, START + 8, 3)
@@ -255,7 +252,7 @@ def test_leases_go_back_in_the_transaction_that_ends_the_job(db: Database) -> No
         store.finish(connection, job, EndReason.DONE, START, exit_code=0, failure=None)
         raise RuntimeError("power cut")
     with db.read() as connection:
-        assert store.leases(connection) == {0: (job.id, "toy")}
+        assert leases.gpu_holders(connection) == {0: (job.id, "toy")}
         assert store.get(connection, job.id).status is JobStatus.RUNNING
 
 
@@ -273,8 +270,8 @@ def test_rebuilt_leases_are_those_of_the_running(db: Database) -> None:
             add_job(connection, gpus=1)
         one, two = claim(connection, (0, 1)), claim(connection, (0, 1))
         assert one is not None and two is not None
-        store.rebuild_leases(connection, [two])
-        assert store.leases(connection) == {1: (two.id, "toy")}
+        leases.rebuild(connection, [two])
+        assert leases.gpu_holders(connection) == {1: (two.id, "toy")}
 
 
 def test_the_status_is_not_for_save(db: Database) -> None:

@@ -11,10 +11,11 @@ from api.models.job import Job, JobStatus
 from api.services.executors.base import RunState
 from api.services.ingest import Ingestor
 from api.services.store import jobs as store
+from api.services.store import leases as lease_store
 from api.services.store.database import Database
 from api.services.supervisor import Limits, Supervisor
 from api.utils.errors import Conflict, Unavailable
-from tests.unit.toys import Clock, World, member
+from tests.unit.toys import Clock, World, claim, member
 
 
 def statuses(world: World, jobs: list[Job]) -> list[str]:
@@ -23,7 +24,7 @@ def statuses(world: World, jobs: list[Job]) -> list[str]:
 
 def leases(world: World) -> dict[int, str]:
     with world.db.read() as connection:
-        return {gpu: job_id for gpu, (job_id, _) in store.leases(connection).items()}
+        return {gpu: job_id for gpu, (job_id, _) in lease_store.gpu_holders(connection).items()}
 
 
 # ---- scheduling
@@ -94,7 +95,7 @@ def test_what_ended_meanwhile_is_ended_by_the_adoption(world: World) -> None:
 def test_a_claim_whose_launch_never_came_is_launched(world: World) -> None:
     job = world.submit(gpus=1)
     with world.db.write() as connection:
-        store.claim(connection, store.Room((1,), 0), world.clock())
+        claim(connection, (1,), 0, now=world.clock())
     world.revive()
     world.supervisor.adopt()
     assert len(world.executor.launches) == 1 and leases(world) == {1: job.id}
@@ -108,7 +109,7 @@ def test_a_claim_whose_launch_never_came_is_launched(world: World) -> None:
 def test_leases_are_rebuilt_from_what_runs(world: World) -> None:
     job, gone = world.running(gpus=1), world.running(gpus=1)
     with world.db.write() as connection:  # as if a version with a bug had left one behind
-        store.set_leases(connection, store.get(connection, job.id), ())
+        lease_store.give_back(connection, job.seq)
         store.transition(connection, store.get(connection, gone.id), JobStatus.FAILED, world.clock())
     assert leases(world) == {1: gone.id}
     world.revive()
@@ -181,7 +182,7 @@ def test_the_worker_of_a_resume_is_not_dropped_by_the_one_before(world: World) -
     assert old.turn(world.clock()) is True  # ended; its thread has not yet taken itself off the list
     world.jobs.restart(member(), job.id)
     with world.db.write() as connection:
-        claimed = store.claim(connection, store.Room((), 1), world.clock())
+        claimed = claim(connection, (), 1, now=world.clock())
     assert claimed is not None
     world.supervisor._take(claimed)
     assert world.supervisor._turn(old) is True
@@ -193,9 +194,9 @@ def test_the_worker_of_a_resume_is_not_dropped_by_the_one_before(world: World) -
 
 def test_a_real_one_runs_a_job_from_the_queue_to_its_end(world: World, db: Database) -> None:
     world.executor.exit_next(0)
-    limits = Limits(workers=1)
+    limits = Limits()
     supervisor = Supervisor(
-        replace(world.parts, limits=limits), lambda: world.gpus.free(), clock=Clock(), interval=0.005
+        replace(world.parts, limits=limits), lambda: world.queue.offer(), clock=Clock(), interval=0.005
     )
     job = world.submit()
     seen = world.feed.version

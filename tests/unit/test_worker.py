@@ -14,7 +14,7 @@ from api.services.store import jobs as store
 from api.services.store.database import StorageFull
 from api.services.worker import GrowthWatch, HangWatch, Worker, free_ports, stop_grace
 from api.utils.errors import Invalid
-from tests.unit.toys import START, World, member
+from tests.unit.toys import START, World, claim, member
 
 STALL = 100.0
 
@@ -74,7 +74,7 @@ def test_what_cannot_be_prepared_fails(world: World, problem: Exception, kind: s
     failed = world.get(job.id)
     assert (failed.status, failed.reason) == (JobStatus.FAILED, EndReason.LAUNCH_FAILED)
     assert failed.failure is not None and failed.failure.kind == kind and str(problem) in failed.failure.hint
-    assert world.executor.launches == [] and world.gpus.free() == (0, 1)
+    assert world.executor.launches == [] and world.gpus.view().free == (0, 1)
 
 
 def test_what_the_executor_refuses_fails(world: World) -> None:
@@ -142,7 +142,7 @@ def test_verdicts(world: World, end: End, reason: EndReason, kind: str | None) -
     assert (job.reason, job.status) == (reason, reason.status)
     assert (job.failure and job.failure.kind) == kind
     assert job.error_message == (job.failure and job.failure.hint)
-    assert world.gpus.free() == (0, 1)
+    assert world.gpus.view().free == (0, 1)
 
 
 def test_what_cannot_be_started_at_all(world: World) -> None:
@@ -203,7 +203,7 @@ def stops(world: World) -> list[float]:
 def test_a_stop_before_the_start(world: World) -> None:
     job = world.submit()
     with world.db.write() as connection:
-        claimed = store.claim(connection, store.Room((), 1), world.clock())
+        claimed = claim(connection, (), 1, now=world.clock())
         assert claimed is not None
         store.request_stop(connection, claimed, world.clock(), force=False)
     step(world)

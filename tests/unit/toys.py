@@ -16,6 +16,7 @@ from api.models.accounts import ALL_SCOPES, Actor, Role, Scope
 from api.models.dialect import TRAINING_V1, Dialect
 from api.models.events import Advance, Done, Event, Fault, Level, LineType, Metric, Parsed, Saved, Warn
 from api.models.job import Checkpoint, Command, Failure, Job, JobSpec, JobStatus, Phase, Resources
+from api.models.room import Offer, Room
 from api.models.workspace import Workspace
 from api.services.engines.base import Availability, Ending, Launch
 from api.services.engines.failures import classify
@@ -24,8 +25,10 @@ from api.services.feed import Feed
 from api.services.gpus.desk import GpuDesk
 from api.services.gpus.fake import FakeSource
 from api.services.gpus.monitor import GpuMonitor
-from api.services.jobs import JobService
+from api.services.jobs import JobService, Request
+from api.services.queue import QueueDesk, QueueService
 from api.services.store import jobs as store
+from api.services.store import queue
 from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.worker import Worker
@@ -33,6 +36,8 @@ from api.services.workspaces import Workspaces
 from api.utils.errors import Invalid
 
 START = 1_700_000_000.0
+GIB = 1024**3
+MACHINE = Room(places=2, cores=(0, 1, 2, 3), memory=8 * GIB)
 
 
 class Clock:
@@ -57,6 +62,7 @@ class ToyEngine:
     """Trainer whose output is what a test writes: `step=N loss=X`, `epoch N/M`, `DONE`, `BOOM: text` and so on."""
 
     name = "toy"
+    exit_code_is_proof = False
 
     def __init__(self) -> None:
         self.soft = False  # whether it can be asked to save and quit
@@ -108,7 +114,7 @@ class ToyEngine:
     def event_files(self, workspace: Workspace) -> Iterable[Path]:
         return sorted(workspace.output_dir.glob("events*"))
 
-    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float) -> Sequence[Event]:
+    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float, run: str) -> Sequence[Event]:
         return (Metric(tag, value, step, at=at),)
 
     def soft_stop(self, workspace: Workspace) -> bool:
@@ -152,14 +158,27 @@ def add_job(
     team: int | None = None,
     dialect: str = "training_v1",
     gpus: int | tuple[int, ...] = 0,
+    cpus: int | None = None,
+    memory: int = 0,
     **spec: Any,
 ) -> Job:
     """One job in the queue. `gpus`: how many, or which."""
-    ids = gpus if isinstance(gpus, tuple) else ()
-    number = len(ids) if isinstance(gpus, tuple) else gpus
-    fields = {"engine": "toy", "name": "a job", "resources": Resources(gpus=number, gpu_ids=ids), **spec}
+    fields = {"engine": "toy", "name": "a job", "resources": wanted(gpus, cpus, memory), **spec}
     new = store.NewJob(JobSpec(**fields), dialect, owner, team, lambda i: f"/out/{i}", lambda: f"job{next(_numbers)}")
     return store.add(connection, new, now)
+
+
+def wanted(gpus: int | tuple[int, ...] = 0, cpus: int | None = None, memory: int = 0) -> Resources:
+    ids = gpus if isinstance(gpus, tuple) else ()
+    number = len(ids) if isinstance(gpus, tuple) else gpus
+    return Resources(number, ids, cpus, None if cpus is None else memory)
+
+
+def claim(
+    connection: Connection, gpus: tuple[int, ...] = (), places: int = 0, *, now: float = START, **more: Any
+) -> Job | None:
+    """The next job that fits into so much; the machine has these GPUs and no others."""
+    return queue.claim(connection, Offer(Room(gpus, places, **more), tuple(range(8))), now)
 
 
 def member(user_id: int = 1, *, scopes: frozenset[Scope] = frozenset({Scope.READ, Scope.RUN})) -> Actor:
@@ -212,7 +231,10 @@ class World:
     db: Database
     clock: Clock = field(default_factory=Clock)
     gpu_count: int = 2
-    limits: Limits = field(default_factory=lambda: Limits(workers=2, stop_grace=60.0, stall_seconds=100.0))
+    machine: Room = MACHINE
+    per_user: int = 0
+    max_queued: int = 0
+    limits: Limits = field(default_factory=lambda: Limits(stop_grace=60.0, stall_seconds=100.0))
 
     def __post_init__(self) -> None:
         self.engine = ToyEngine()
@@ -232,12 +254,14 @@ class World:
         self.parts = Parts(
             self.db, self.engines, self.executor, self.workspaces, self.feed, self.limits, {"PATH": "/bin"}
         )
-        self.supervisor = StillSupervisor(self.parts, lambda: self.gpus.free(), clock=self.clock)
+        self.supervisor = StillSupervisor(self.parts, lambda: self.queue.offer(), clock=self.clock)
         self.gpus = GpuDesk(self.monitor, self.db, self.supervisor.own_pids)
+        self.queue = QueueDesk(self.db, self.gpus, self.machine, per_user=self.per_user, clock=self.clock)
         self.jobs = JobService(
             self.db, self.engines, self.executor, self.supervisor, self.workspaces, self.feed, self.gpus,
-            grace=self.limits.stop_grace, clock=self.clock,
+            grace=self.limits.stop_grace, machine=self.machine, max_queued=self.max_queued, clock=self.clock,
         )  # fmt: skip
+        self.orders = QueueService(self.db, self.jobs, self.gpus, self.feed, self.supervisor.wake, self.clock)
 
     def submit(
         self,
@@ -246,11 +270,13 @@ class World:
         *,
         wait: bool = True,
         gpus: int | tuple[int, ...] = 0,
+        cpus: int | None = None,
+        memory: int = 0,
+        request: Request | None = None,
         **spec: Any,
     ) -> Job:
-        resources = Resources(len(gpus), gpus) if isinstance(gpus, tuple) else Resources(gpus)
-        fields = {"engine": "toy", "name": "a job", "resources": resources, **spec}
-        return self.jobs.submit(actor or member(), JobSpec(**fields), dialect, wait=wait)
+        fields = {"engine": "toy", "name": "a job", "resources": wanted(gpus, cpus, memory), **spec}
+        return self.jobs.submit(actor or member(), JobSpec(**fields), dialect, wait=wait, request=request)
 
     def get(self, job_id: str) -> Job:
         with self.db.read() as connection:

@@ -48,6 +48,9 @@ class GpuSchema(Answer):
     power_usage = _number("W")
     power_limit = _number("W")
     status = choice(*GpuStatus)
+    drained = fields.String(
+        allow_none=True, metadata={"description": "why an admin took it out of service; null: it is in service"}
+    )
     current_task = fields.String(allow_none=True)
     task_type = fields.String(allow_none=True)
     task_progress = _number("percent")

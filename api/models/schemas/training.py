@@ -50,6 +50,11 @@ class StartSchema(Strict):
         load_default=False, metadata={"description": "queue for an explicit `gpu_id` that is busy; false: 409"}
     )
     priority = integer(0, 10, load_default=0, metadata={"description": "larger first"})
+    workspace_id = integer(1, metadata={"description": "a workspace of yours, whose members may then read the job"})
+    max_runtime = integer(1, 10**9, metadata={"description": "seconds after which it is ended"})
+    max_retries = integer(
+        0, 100, load_default=0, metadata={"description": "further attempts when it fails, each after a longer pause"}
+    )
     description = text(0, 10_000, metadata={"description": "for people; lists search it"})
     tags = fields.List(
         name(), validate=validate.Length(max=50), load_default=list, metadata={"description": "lists filter by them"}
@@ -224,6 +229,7 @@ class ListItemSchema(Answer):
     description = _text()
     tags = fields.List(fields.String())
     priority = fields.Integer()
+    held = fields.Boolean(metadata={"description": "waits until somebody releases it"})
     progress = fields.Nested(ProgressSchema)
     metrics = fields.Nested(MetricsNowSchema)
     stop_requested_at = _text("set while it saves and quits")
@@ -328,6 +334,7 @@ class DetailSchema(ListItemSchema):
     )
     warnings = fields.List(fields.String())
     queue_position = _whole("1 is next; null when it does not wait")
+    queue_reason = _text("what it waits for, in words")
 
 
 class StopAnswerSchema(Answer):
@@ -425,11 +432,14 @@ class BusySchema(Answer):
 
 
 class TooFewSchema(Answer):
-    """The 507 of more GPUs than there are."""
+    """The 507 of more than the machine has."""
 
+    short_of = fields.List(choice("gpus", "cores", "memory"))
     required_gpus = fields.Integer()
     available_gpus = fields.List(fields.Integer())
     busy_gpus = fields.List(fields.Integer())
+    cpu_total = fields.Integer(metadata={"description": "cores that jobs may lease"})
+    memory_total = fields.Integer(metadata={"description": "bytes that jobs may lease"})
     recommended_action = fields.String()
 
 

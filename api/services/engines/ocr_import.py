@@ -29,6 +29,7 @@ class OcrImportEngine:
     most_files: int
     most_bytes: int
     name: str = field(default="ocr_import", init=False)
+    exit_code_is_proof: bool = field(default=False, init=False)
 
     def availability(self) -> Availability:
         return Availability(True)
@@ -98,7 +99,7 @@ class OcrImportEngine:
     def event_files(self, workspace: Workspace) -> Iterable[Path]:
         return ()
 
-    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float) -> Sequence[Event]:
+    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float, run: str) -> Sequence[Event]:
         return ()
 
     def soft_stop(self, workspace: Workspace) -> bool:

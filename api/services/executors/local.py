@@ -15,7 +15,6 @@ import struct
 import sys
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,6 @@ class LocalExecutor:
         self._mutex = threading.Lock()
         self._keepers: dict[int, str] = {}  # our children, to be reaped: pid -> handle
         self._broken: dict[str, str] = {}  # handle -> how its keeper ended before it recorded anything
-        self._cores: dict[str, list[int]] = {}  # handle -> the cores it is held to
         self._told: dict[str, set[tuple[int, int]]] = {}  # handle -> orphans that got their SIGTERM
 
     def handle(self, workspace: Workspace) -> str:
@@ -84,18 +82,8 @@ class LocalExecutor:
             "log": str(workspace.log.absolute()),
             "linger": self._linger,
             "memory_limit": resources.memory,
-            "affinity": self._pick_cores(self.handle(workspace), resources.cpus),
+            "affinity": list(resources.cpu_ids) or None,
         }
-
-    def _pick_cores(self, handle: str, wanted: int | None) -> list[int] | None:
-        """The cores that the fewest of our attempts are held to."""
-        allowed = os.sched_getaffinity(0)
-        if not wanted or wanted >= len(allowed):
-            return None
-        with self._mutex:
-            users = Counter(core for cores in self._cores.values() for core in cores)
-            self._cores[handle] = sorted(allowed, key=lambda core: (users[core], core))[:wanted]
-            return self._cores[handle]
 
     def _spawn(self, handle: str, lock: int) -> int:
         """posix_spawn and not Popen: nothing of ours runs between fork and exec, which threads would endanger."""
@@ -115,7 +103,6 @@ class LocalExecutor:
         seen = self._look(handle)
         if seen.state is not RunState.RUNNING and seen.state is not RunState.EXITED and _held(handle):
             return self._look(handle)  # a launch overtook us
-        self._account(handle, seen.state)
         if seen.state is RunState.ORPHAN:
             self._press(handle)
         if seen.state is RunState.ABSENT and handle in self._broken:
@@ -133,14 +120,6 @@ class LocalExecutor:
         if not started:
             return Observation(RunState.ABSENT)
         return _observed(RunState.ORPHAN if _survivors(started) else RunState.VANISHED, started)
-
-    def _account(self, handle: str, state: RunState) -> None:
-        """Keeps track of who is held to which cores, also of what an earlier service launched."""
-        with self._mutex:
-            if state not in (RunState.RUNNING, RunState.ORPHAN):
-                self._cores.pop(handle, None)
-            elif handle not in self._cores:
-                self._cores[handle] = (_read(handle, keeper.LAUNCH) or {}).get("affinity") or []
 
     def _reap(self) -> None:
         """Keepers are our children while we live: collects the ended ones, and what a broken one left unsaid."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
 
 from api.models.gpu import GpuHolder, GpuSnapshot, GpuStatus, GpuSummary
 from api.services.gpus import status
 from api.services.gpus.monitor import GpuMonitor
-from api.services.store import jobs as store
+from api.services.store import queue
 from api.services.store.database import Database
+from api.services.store.leases import gpu_holders
+from api.services.store.queue import Drain
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,18 +21,34 @@ class GpuView:
     snapshot: GpuSnapshot
     leases: dict[int, GpuHolder]
     own_pids: Set[int]
+    drains: Mapping[int, Drain] = field(default_factory=dict)  # by the number that the device has now
 
     @property
     def statuses(self) -> dict[int, GpuStatus]:
-        return status.statuses(self.snapshot, self.leases, self.own_pids)
+        return status.statuses(self.snapshot, self.leases, self.own_pids, self.drains.keys())
 
     @property
     def summary(self) -> GpuSummary:
-        return status.summary(self.snapshot, self.leases, self.own_pids)
+        return status.summary(self.snapshot, self.leases, self.own_pids, self.drains.keys())
 
     @property
     def free(self) -> tuple[int, ...]:
-        return status.free_gpus(self.snapshot, self.leases, self.own_pids)
+        return status.free_gpus(self.snapshot, self.leases, self.own_pids, self.drains.keys())
+
+    @property
+    def in_service(self) -> tuple[int, ...]:
+        """Those that a job may get sooner or later, whoever uses them now."""
+        return tuple(gpu.index for gpu in self.snapshot.gpus if not gpu.lost and gpu.index not in self.drains)
+
+    def why_not(self, gpu_id: int) -> str | None:
+        """Why nothing can start on a GPU, in words for a user; None if something can."""
+        gpu = self.snapshot.get(gpu_id)
+        if gpu is None:
+            return f"GPU {gpu_id} is gone"
+        told = status.why_busy(gpu, self.leases.get(gpu_id), self.own_pids, self.snapshot.stale)
+        if told is None and gpu_id in self.drains:
+            return f"GPU {gpu_id} is drained ({self.drains[gpu_id].reason})"
+        return told
 
     def name_of(self, gpu_id: int) -> str | None:
         gpu = self.snapshot.get(gpu_id)
@@ -47,12 +65,14 @@ class GpuDesk:
 
     def view(self) -> GpuView:
         with self._db.read() as connection:
-            held = store.leases(connection)
-        leases = {gpu: GpuHolder(job_id, engine) for gpu, (job_id, engine) in held.items()}
-        return GpuView(self.monitor.snapshot(), leases, self._own_pids())
-
-    def free(self) -> tuple[int, ...]:
-        return self.view().free
+            held, drained = gpu_holders(connection), queue.drains(connection)
+        snapshot = self.monitor.snapshot()
+        return GpuView(
+            snapshot,
+            {gpu: GpuHolder(job_id, engine) for gpu, (job_id, engine) in held.items()},
+            self._own_pids(),
+            {gpu.index: drained[gpu.uuid] for gpu in snapshot.gpus if gpu.uuid and gpu.uuid in drained},
+        )
 
     def known(self) -> tuple[int, ...]:
         """Numbers of the GPUs that the driver has shown."""

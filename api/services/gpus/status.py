@@ -10,6 +10,7 @@ FOREIGN_LIMIT_MB = 1000  # contract 1: a foreign process is left out of account 
 PREPROCESSING = "preprocessing"
 
 Leases = Mapping[int, GpuHolder]
+NONE: frozenset[int] = frozenset()
 
 #: Rules of thumb, not promises: the free memory in MB from which a usual training of a kind fits with small
 #: batches. yolo: n to m models at 640 px, batch 16. ocr: kraken's default network. captioning: Florence-2
@@ -53,29 +54,36 @@ def is_hidden_use(state: GpuState) -> bool:
     return nobody_else and unaccounted_mb(state) > FOREIGN_LIMIT_MB
 
 
-def status_of(state: GpuState, holder: GpuHolder | None, own_pids: Set[int], stale: bool = False) -> GpuStatus:
+def status_of(
+    state: GpuState, holder: GpuHolder | None, own_pids: Set[int], stale: bool = False, drained: bool = False
+) -> GpuStatus:
     """A GPU that is lost or not answered for is unknown even while a job leases it."""
     if stale or state.lost:
         return GpuStatus.UNKNOWN
     if holder is not None:
         return GpuStatus.PREPROCESSING if holder.engine == PREPROCESSING else GpuStatus.TRAINING
-    taken = intruders(state, own_pids) or is_hidden_use(state)
+    taken = drained or intruders(state, own_pids) or is_hidden_use(state)
     return GpuStatus.BUSY if taken else GpuStatus.AVAILABLE
 
 
-def statuses(snapshot: GpuSnapshot, leases: Leases, own_pids: Set[int]) -> dict[int, GpuStatus]:
-    return {gpu.index: status_of(gpu, leases.get(gpu.index), own_pids, snapshot.stale) for gpu in snapshot.gpus}
+def statuses(
+    snapshot: GpuSnapshot, leases: Leases, own_pids: Set[int], drained: Set[int] = NONE
+) -> dict[int, GpuStatus]:
+    return {
+        gpu.index: status_of(gpu, leases.get(gpu.index), own_pids, snapshot.stale, gpu.index in drained)
+        for gpu in snapshot.gpus
+    }
 
 
-def free_gpus(snapshot: GpuSnapshot, leases: Leases, own_pids: Set[int]) -> tuple[int, ...]:
+def free_gpus(snapshot: GpuSnapshot, leases: Leases, own_pids: Set[int], drained: Set[int] = NONE) -> tuple[int, ...]:
     """The available ones, most free memory first, the lower number first among equals."""
-    known = statuses(snapshot, leases, own_pids)
+    known = statuses(snapshot, leases, own_pids, drained)
     free = [gpu for gpu in snapshot.gpus if known[gpu.index] is GpuStatus.AVAILABLE]
     return tuple(gpu.index for gpu in sorted(free, key=lambda gpu: (-(gpu.memory_free_mb or 0), gpu.index)))
 
 
-def summary(snapshot: GpuSnapshot, leases: Leases, own_pids: Set[int]) -> GpuSummary:
-    known = statuses(snapshot, leases, own_pids)
+def summary(snapshot: GpuSnapshot, leases: Leases, own_pids: Set[int], drained: Set[int] = NONE) -> GpuSummary:
+    known = statuses(snapshot, leases, own_pids, drained)
     free = [gpu for gpu in snapshot.gpus if known[gpu.index] is GpuStatus.AVAILABLE]
     return GpuSummary(
         total=len(known),

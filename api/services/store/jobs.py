@@ -12,8 +12,10 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, or_, se
 from sqlalchemy.sql import ColumnElement, Select
 
 from api.models.job import Attempt, EndReason, Failure, Job, JobSpec, JobStatus, Resources
+from api.models.room import lane_of
+from api.services.store import leases, webhooks
 from api.services.store.events import publish
-from api.services.store.schema import attempts, gpu_leases, job_gpus, job_tags, jobs
+from api.services.store.schema import attempts, job_gpus, job_tags, jobs
 from api.utils.errors import Conflict, NotFound
 
 
@@ -40,6 +42,17 @@ class JobFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class Sort:
+    """The order of a list: a column of the jobs, the order of submission among equals."""
+
+    column: str = "seq"
+    descending: bool = True
+
+
+NEWEST_FIRST = Sort()
+
+
+@dataclass(frozen=True, slots=True)
 class NewJob:
     """A job about to be inserted; ids are made by the dialect and tried again if one is taken."""
 
@@ -49,6 +62,7 @@ class NewJob:
     team_id: int | None
     output_dir: Callable[[str], str]  # of the job's id
     new_id: Callable[[], str]  # "": the row's number is the id
+    warnings: tuple[str, ...] = ()
 
 
 def spec_text(spec: JobSpec) -> str:
@@ -65,7 +79,7 @@ def spec_of(text: str) -> JobSpec:
     """Kept, since a spec never changes, is the largest part of a row, and is read with every look at a job."""
     fields = json.loads(text)
     resources = fields["resources"]
-    resources["gpu_ids"] = tuple(resources["gpu_ids"])
+    resources["gpu_ids"], resources["cpu_ids"] = tuple(resources["gpu_ids"]), tuple(resources["cpu_ids"])
     fields["resources"] = Resources(**resources)
     fields["tags"] = tuple(fields["tags"])
     return JobSpec(**fields)
@@ -82,7 +96,8 @@ def job_from_row(row: Row[Any]) -> Job:
     fields["status"] = JobStatus(fields["status"])
     fields["reason"] = EndReason(fields["reason"]) if fields["reason"] else None
     fields["failure"] = Failure(**fields["failure"]) if fields["failure"] else None
-    fields["warnings"], fields["gpu_ids"] = tuple(fields["warnings"]), tuple(fields["gpu_ids"])
+    for name in ("warnings", "gpu_ids", "core_ids"):
+        fields[name] = tuple(fields[name])
     return Job(**fields)
 
 
@@ -137,19 +152,31 @@ def attempt(connection: Connection, job: Job, number: int | None = None) -> Atte
 
 
 def page(
-    connection: Connection, viewer: Viewer, wanted: JobFilter, *, limit: int, offset: int
+    connection: Connection,
+    viewer: Viewer,
+    wanted: JobFilter,
+    *,
+    limit: int,
+    offset: int,
+    order: Sort = NEWEST_FIRST,
 ) -> tuple[list[Job], int]:
-    """Newest first, with the number of all that match."""
-    matching, seq = _matching(viewer, wanted)
-    shown = matching.order_by(seq.desc()).limit(limit).offset(offset)
-    rows = connection.execute(_JOBS.where(jobs.c.seq.in_(shown)).order_by(jobs.c.seq.desc()))
+    """Jobs in order, with the number of all that match."""
+    matching, seq = _matching(viewer, wanted, joined=order.column != "seq")
+    keys = _keys(order, seq)
+    shown = matching.order_by(*keys).limit(limit).offset(offset)
+    rows = connection.execute(_JOBS.where(jobs.c.seq.in_(shown)).order_by(*_keys(order, jobs.c.seq)))
     found = [job_from_row(row) for row in rows]
     if len(found) < limit and (found or not offset):
         return found, offset + len(found)
     return found, connection.execute(matching.with_only_columns(func.count())).scalar_one()
 
 
-def _matching(viewer: Viewer, wanted: JobFilter) -> tuple[Select[Any], ColumnElement[int]]:
+def _keys(order: Sort, seq: ColumnElement[int]) -> list[ColumnElement[Any]]:
+    columns = [seq] if order.column == "seq" else [jobs.c[order.column], seq]
+    return [column.desc() if order.descending else column.asc() for column in columns]
+
+
+def _matching(viewer: Viewer, wanted: JobFilter, *, joined: bool = False) -> tuple[Select[Any], ColumnElement[int]]:
     """The numbers of the jobs that a list is about, and that column. Reads indexes only: a job's row is large."""
     conditions = _conditions(viewer, wanted)
     if wanted.tag is None and wanted.gpu_id is None:
@@ -158,7 +185,7 @@ def _matching(viewer: Viewer, wanted: JobFilter) -> tuple[Select[Any], ColumnEle
     own = job_gpus.c.gpu_id == wanted.gpu_id if wanted.tag is None else job_tags.c.tag == wanted.tag
     seq = table.c.job_seq
     matching = select(seq).select_from(table).where(own)
-    if conditions:
+    if conditions or joined:
         matching = matching.join(jobs, jobs.c.seq == seq).where(*conditions)
     return matching, seq
 
@@ -194,23 +221,6 @@ def counts_by_engine(connection: Connection) -> list[tuple[str, str, int]]:
     return [(engine, status, number) for engine, status, number in connection.execute(query)]
 
 
-def oldest_queued(connection: Connection) -> float | None:
-    query = select(func.min(jobs.c.created_at)).where(jobs.c.status == JobStatus.QUEUED)
-    return connection.execute(query).scalar()
-
-
-def queue_position(connection: Connection, job: Job) -> int | None:
-    """1 is next; None when the job does not wait."""
-    if job.status is not JobStatus.QUEUED:
-        return None
-    ahead = or_(
-        jobs.c.priority > job.spec.priority,
-        (jobs.c.priority == job.spec.priority) & (jobs.c.seq < job.seq),
-    )
-    query = select(func.count()).select_from(jobs).where(jobs.c.status == JobStatus.QUEUED, ahead)
-    return int(connection.execute(query).scalar_one()) + 1
-
-
 def with_status(connection: Connection, status: JobStatus) -> list[Job]:
     query = _JOBS.where(jobs.c.status == status).order_by(jobs.c.seq)
     return [job_from_row(row) for row in connection.execute(query)]
@@ -223,12 +233,6 @@ def by_number(connection: Connection, numbers: Collection[int]) -> dict[int, Job
 
 def ids(connection: Connection) -> set[str]:
     return set(connection.execute(select(jobs.c.id)).scalars())
-
-
-def leases(connection: Connection) -> dict[int, tuple[str, str]]:
-    """GPU number -> (job id, engine) that holds it."""
-    query = select(gpu_leases.c.gpu_id, jobs.c.id, jobs.c.engine).join(jobs, jobs.c.seq == gpu_leases.c.job_seq)
-    return {gpu: (job_id, engine) for gpu, job_id, engine in connection.execute(query)}
 
 
 # ---- writing
@@ -247,15 +251,20 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
         "team_id": new.team_id,
         "status": JobStatus.QUEUED,
         "priority": spec.priority,
-        "needs_gpu": spec.resources.needs_gpu,
+        "lane": lane_of(spec.resources),
+        "resources": json.dumps(asdict(spec.resources)),
+        "held": False,
+        "not_before": 0.0,
+        "retries": 0,
         "spec": spec_text(spec),
         "attempt": 1,
         "series": 1,
         "created_at": now,
         "updated_at": now,
         "stop_forced": False,
-        "warnings": [],
+        "warnings": list(new.warnings),
         "gpu_ids": [],
+        "core_ids": [],
         "progress": {},
         "log_position": {},
         "total_lines": 0,
@@ -308,8 +317,10 @@ def requeue(
     resume_from: str | None,
     output_dir: str,
     new_series: bool,
+    retries: int = 0,
+    not_before: float = 0.0,
 ) -> Job:
-    """The same job with one more attempt, in the queue again. The caller has checked that it has ended."""
+    """The same job with one more attempt, in the queue again. The caller has seen to the end of the last one."""
     number = job.attempt + 1
     series = number if new_series else job.series
     fresh = transition(
@@ -319,6 +330,9 @@ def requeue(
         now,
         attempt=number,
         series=series,
+        retries=retries,
+        not_before=not_before,
+        held=False,
         started_at=None,
         ended_at=None,
         reason=None,
@@ -348,77 +362,10 @@ def _carried(progress: Mapping[str, Any]) -> dict[str, Any]:
     return {name: progress[name] for name in kept if name in progress}
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What is free for new attempts: GPUs (most wanted first) and places for jobs that hold none."""
-
-    gpus: tuple[int, ...]
-    cpu_places: int
-
-
-def claim(connection: Connection, room: Room, now: float) -> Job | None:
-    """Takes the next job that can start: marks it running and leases its GPUs, in the caller's transaction.
-
-    Order is priority, then first come. A job that waits for GPUs keeps what it waits for from those behind it.
-    """
-    chosen: tuple[Job, tuple[int, ...]] | None = None
-    if room.cpu_places > 0:
-        row = connection.execute(_queue(needs_gpu=False).limit(1)).first()
-        if row is not None:
-            chosen = job_from_row(row), ()
-    gpu_job = _next_gpu_job(connection, room.gpus)
-    if gpu_job is not None and (chosen is None or _before(gpu_job[0], chosen[0])):
-        chosen = gpu_job
-    return None if chosen is None else _take(connection, *chosen, now)
-
-
-def _queue(*, needs_gpu: bool) -> Select[Any]:
-    waiting = _JOBS.where(jobs.c.status == JobStatus.QUEUED, jobs.c.needs_gpu == needs_gpu)
-    return waiting.order_by(jobs.c.priority.desc(), jobs.c.seq)
-
-
-def _before(one: Job, other: Job) -> bool:
-    return (-one.spec.priority, one.seq) < (-other.spec.priority, other.seq)
-
-
-def _next_gpu_job(connection: Connection, free: tuple[int, ...]) -> tuple[Job, tuple[int, ...]] | None:
-    taken = set(connection.execute(select(gpu_leases.c.gpu_id)).scalars())
-    left = [gpu for gpu in free if gpu not in taken]
-    if not left:
-        return None
-    for row in connection.execute(_queue(needs_gpu=True)).yield_per(64):
-        job = job_from_row(row)
-        wanted = job.spec.resources
-        if wanted.gpu_ids:
-            if all(gpu in left for gpu in wanted.gpu_ids):
-                return job, wanted.gpu_ids
-            left = [gpu for gpu in left if gpu not in wanted.gpu_ids]
-        elif wanted.gpus <= len(left):
-            return job, tuple(left[: wanted.gpus])
-        else:
-            return None
-        if not left:
-            return None
-    return None
-
-
-def _take(connection: Connection, job: Job, gpus: tuple[int, ...], now: float) -> Job | None:
-    for gpu in gpus:
-        connection.execute(insert(gpu_leases).values(gpu_id=gpu, job_seq=job.seq))
-    if gpus:
-        connection.execute(insert(job_gpus).prefix_with("OR IGNORE"), [{"gpu_id": g, "job_seq": job.seq} for g in gpus])
-    return transition(connection, job, JobStatus.RUNNING, now, gpu_ids=list(gpus), started_at=now)
-
-
-def set_leases(connection: Connection, job: Job, gpus: Collection[int]) -> None:
-    """Gives back what is not in `gpus`."""
-    kept = gpu_leases.c.gpu_id.not_in(list(gpus))
-    connection.execute(delete(gpu_leases).where(gpu_leases.c.job_seq == job.seq, kept))
-
-
 EDGES: Mapping[JobStatus, frozenset[JobStatus]] = {
     JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.STOPPED, JobStatus.FAILED}),
-    JobStatus.RUNNING: frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.STOPPED}),
+    # back to the queue: a retry, which is no end
+    JobStatus.RUNNING: frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.QUEUED}),
     # a resume or a restart, with one attempt more
     JobStatus.COMPLETED: frozenset({JobStatus.QUEUED}),
     JobStatus.FAILED: frozenset({JobStatus.QUEUED}),
@@ -439,6 +386,7 @@ def transition(connection: Connection, job: Job, to: JobStatus, now: float, **va
         raise Conflict(f"job {job.id} changed meanwhile; look again")
     fresh = get(connection, job.id)
     publish_status(connection, fresh, now)
+    webhooks.enqueue(connection, fresh, now)
     return fresh
 
 
@@ -454,12 +402,7 @@ def finish(
 ) -> Job:
     """Ends the current attempt and with it the job; leases go back in the same transaction."""
     ended = ended_at if ended_at is not None else now
-    connection.execute(
-        update(attempts)
-        .where(attempts.c.job_seq == job.seq, attempts.c.number == job.attempt)
-        .values(ended_at=ended, exit_code=exit_code, reason=reason)
-    )
-    set_leases(connection, job, ())
+    end_attempt(connection, job, reason, exit_code=exit_code, ended_at=ended)
     return transition(
         connection,
         job,
@@ -471,6 +414,15 @@ def finish(
         error_message=None if failure is None else failure.hint,
         progress={**job.progress, "phase": "done"},
     )
+
+
+def end_attempt(connection: Connection, job: Job, reason: EndReason, *, exit_code: int | None, ended_at: float) -> None:
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.job_seq == job.seq, attempts.c.number == job.attempt)
+        .values(ended_at=ended_at, exit_code=exit_code, reason=reason)
+    )
+    leases.give_back(connection, job.seq)
 
 
 def request_stop(connection: Connection, job: Job, now: float, *, force: bool) -> Job:
@@ -527,31 +479,6 @@ def publish_status(connection: Connection, job: Job, now: float) -> None:
         "stop_requested": job.stop_requested_at is not None,
     }
     publish(connection, job.seq, "status", data, now)
-
-
-def any_queued(connection: Connection) -> bool:
-    query = select(jobs.c.seq).where(jobs.c.status == JobStatus.QUEUED).limit(1)
-    return connection.execute(query).first() is not None
-
-
-def rebuild_leases(connection: Connection, running: Sequence[Job]) -> None:
-    """Leases as the running jobs say; whoever else held one has ended."""
-    connection.execute(delete(gpu_leases))
-    for job in running:
-        for gpu in job.gpu_ids:
-            connection.execute(insert(gpu_leases).values(gpu_id=gpu, job_seq=job.seq))
-
-
-def gpu_claimant(connection: Connection, gpu_id: int) -> str | None:
-    """The job that holds a GPU, or that waits for just this one."""
-    held = select(jobs.c.id).join(gpu_leases, gpu_leases.c.job_seq == jobs.c.seq).where(gpu_leases.c.gpu_id == gpu_id)
-    holder = connection.execute(held).scalar()
-    if holder is not None:
-        return str(holder)
-    for row in connection.execute(_queue(needs_gpu=True)):
-        if gpu_id in spec_of(row.spec).resources.gpu_ids:
-            return str(row.id)
-    return None
 
 
 def user_of_output(connection: Connection, directory: str) -> str | None:

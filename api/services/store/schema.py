@@ -39,7 +39,11 @@ jobs = Table(
     Column("team_id", Integer),
     Column("status", String(16), nullable=False),
     Column("priority", Integer, nullable=False),
-    Column("needs_gpu", Boolean, nullable=False),
+    Column("lane", String(8), nullable=False),  # see api.models.room
+    Column("resources", Text, nullable=False),  # the spec's, as JSON: what the scheduler looks at
+    Column("held", Boolean, nullable=False),
+    Column("not_before", Float, nullable=False),
+    Column("retries", Integer, nullable=False),
     Column("spec", Text, nullable=False),  # JSON, decoded by hand
     Column("attempt", Integer, nullable=False),
     Column("series", Integer, nullable=False),
@@ -54,11 +58,12 @@ jobs = Table(
     Column("error_message", Text),
     Column("warnings", JSON, nullable=False),
     Column("gpu_ids", JSON, nullable=False),
+    Column("core_ids", JSON, nullable=False),
     Column("progress", JSON, nullable=False),
     Column("usage", JSON(none_as_null=True)),  # the tree's cpu and memory, sampled while it runs
     Column("log_position", JSON, nullable=False),  # a logreader Cursor: what of the log the tables hold
     Column("total_lines", Integer, nullable=False),
-    Index("ix_jobs_queue", "status", "needs_gpu", text("priority DESC"), "seq"),
+    Index("ix_jobs_queue", "status", "lane", "held", text("priority DESC"), "seq"),
     Index("ix_jobs_by_status", "status", "seq", "owner_id", "team_id"),
     Index("ix_jobs_owner_id_seq", "owner_id", "seq"),
     Index("ix_jobs_by_engine", "engine", "seq", "owner_id", "team_id"),
@@ -98,14 +103,6 @@ attempts = Table(
     Column("reason", String(32)),
     Column("command", JSON, nullable=False),
     Column("environment", JSON, nullable=False),
-)
-
-gpu_leases = Table(
-    "gpu_leases",
-    metadata,
-    Column("gpu_id", Integer, primary_key=True, autoincrement=False),
-    Column("job_seq", Integer, ForeignKey("jobs.seq", ondelete="CASCADE"), nullable=False),
-    Index("ix_gpu_leases_job_seq", "job_seq"),
 )
 
 file_positions = Table(

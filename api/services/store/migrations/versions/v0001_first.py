@@ -24,7 +24,11 @@ def upgrade() -> None:
         sa.Column("team_id", sa.Integer(), nullable=True),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
-        sa.Column("needs_gpu", sa.Boolean(), nullable=False),
+        sa.Column("lane", sa.String(length=8), nullable=False),
+        sa.Column("resources", sa.Text(), nullable=False),
+        sa.Column("held", sa.Boolean(), nullable=False),
+        sa.Column("not_before", sa.Float(), nullable=False),
+        sa.Column("retries", sa.Integer(), nullable=False),
         sa.Column("spec", sa.Text(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("series", sa.Integer(), nullable=False),
@@ -39,6 +43,7 @@ def upgrade() -> None:
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.Column("warnings", sa.JSON(), nullable=False),
         sa.Column("gpu_ids", sa.JSON(), nullable=False),
+        sa.Column("core_ids", sa.JSON(), nullable=False),
         sa.Column("progress", sa.JSON(), nullable=False),
         sa.Column("usage", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("log_position", sa.JSON(), nullable=False),
@@ -52,7 +57,9 @@ def upgrade() -> None:
         batch_op.create_index("ix_jobs_by_engine", ["engine", "seq", "owner_id", "team_id"], unique=False)
         batch_op.create_index("ix_jobs_list", ["seq", "owner_id", "team_id", "id", "name"], unique=False)
         batch_op.create_index("ix_jobs_owner_id_seq", ["owner_id", "seq"], unique=False)
-        batch_op.create_index("ix_jobs_queue", ["status", "needs_gpu", sa.text("priority DESC"), "seq"], unique=False)
+        batch_op.create_index(
+            "ix_jobs_queue", ["status", "lane", "held", sa.text("priority DESC"), "seq"], unique=False
+        )
         batch_op.create_index("ix_jobs_by_status", ["status", "seq", "owner_id", "team_id"], unique=False)
 
     op.create_table(
@@ -126,6 +133,47 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("gpu_leases", schema=None) as batch_op:
         batch_op.create_index("ix_gpu_leases_job_seq", ["job_seq"], unique=False)
+
+    op.create_table(
+        "core_leases",
+        sa.Column("core_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("job_seq", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["job_seq"], ["jobs.seq"], name=op.f("fk_core_leases_job_seq"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("core_id", name=op.f("pk_core_leases")),
+    )
+    with op.batch_alter_table("core_leases", schema=None) as batch_op:
+        batch_op.create_index("ix_core_leases_job_seq", ["job_seq"], unique=False)
+
+    op.create_table(
+        "memory_leases",
+        sa.Column("job_seq", sa.Integer(), nullable=False),
+        sa.Column("bytes", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["job_seq"], ["jobs.seq"], name=op.f("fk_memory_leases_job_seq"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_seq", name=op.f("pk_memory_leases")),
+    )
+    op.create_table(
+        "gpu_drains",
+        sa.Column("uuid", sa.String(length=100), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("uuid", name=op.f("pk_gpu_drains")),
+    )
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("owner_id", sa.Integer(), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("job_seq", sa.Integer(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["job_seq"], ["jobs.seq"], name=op.f("fk_idempotency_keys_job_seq"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("owner_id", "key", name=op.f("pk_idempotency_keys")),
+    )
+    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
+        batch_op.create_index("ix_idempotency_keys_at", ["at"], unique=False)
+        batch_op.create_index("ix_idempotency_keys_job_seq", ["job_seq"], unique=False)
 
     op.create_table(
         "job_gpus",
@@ -277,6 +325,62 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("series_id", "level", "bucket", name=op.f("pk_metric_rollups")),
         sqlite_with_rowid=False,
     )
+
+    op.create_table(
+        "webhooks",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("owner_id", sa.Integer(), nullable=False),
+        sa.Column("team_id", sa.Integer(), nullable=True),
+        sa.Column("all_jobs", sa.Boolean(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("events", sa.JSON(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("updated_at", sa.Float(), nullable=False),
+        sa.Column("disabled_reason", sa.Text(), nullable=True),
+        sa.Column("previous_secret", sa.Text(), nullable=True),
+        sa.Column("previous_until", sa.Float(), nullable=True),
+        sa.Column("failing_since", sa.Float(), nullable=True),
+        sa.Column("paused_until", sa.Float(), nullable=True),
+        sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_webhooks_owner_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name=op.f("fk_webhooks_team_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("webhooks", schema=None) as batch_op:
+        batch_op.create_index("ix_webhooks_all_jobs", ["all_jobs"], unique=False)
+        batch_op.create_index("ix_webhooks_owner_id", ["owner_id"], unique=False)
+        batch_op.create_index("ix_webhooks_team_id", ["team_id"], unique=False)
+
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("webhook_id", sa.Integer(), nullable=False),
+        sa.Column("message_id", sa.String(length=64), nullable=False),
+        sa.Column("event", sa.String(length=32), nullable=False),
+        sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.Float(), nullable=True),
+        sa.Column("delivered_at", sa.Float(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("response", sa.Text(), nullable=False),
+        sa.Column("tries", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["webhook_id"], ["webhooks.id"], name=op.f("fk_webhook_deliveries_webhook_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_deliveries")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("webhook_deliveries", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_webhook_deliveries_due", ["next_attempt_at"], unique=False, sqlite_where=sa.text("state = 'pending'")
+        )
+        batch_op.create_index("ix_webhook_deliveries_list", ["webhook_id", "state", "id"], unique=False)
     # documents and OCR models
     op.create_table(
         "ocr_documents",
@@ -406,6 +510,8 @@ def downgrade() -> None:
         batch_op.drop_index("ix_ocr_documents_owner_id")
 
     op.drop_table("ocr_documents")
+    op.drop_table("webhook_deliveries")
+    op.drop_table("webhooks")
     op.drop_table("metric_rollups")
     op.drop_table("metric_points")
     op.drop_table("metric_epochs")
@@ -440,6 +546,10 @@ def downgrade() -> None:
         batch_op.drop_index("ix_gpu_leases_job_seq")
 
     op.drop_table("gpu_leases")
+    op.drop_table("core_leases")
+    op.drop_table("memory_leases")
+    op.drop_table("gpu_drains")
+    op.drop_table("idempotency_keys")
     op.drop_table("file_positions")
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.drop_index("ix_events_job_seq_seq")
