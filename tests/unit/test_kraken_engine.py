@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from api.models.events import Advance
-from api.models.job import EndReason, Job, JobSpec, Resources
+from api.models.job import EndReason, Job, JobSpec, JobStatus, Resources
 from api.models.ocr import Line, ModelJob, OcrModel, Page, Part
 from api.models.workspace import Workspace
 from api.services.document_import import DocumentFiles
@@ -279,8 +279,7 @@ def ended(db: Database, data_dir: Path, note: dict[str, Any] | None, reason: End
         row = store.NewJob(
             JobSpec("kraken", "a job", params), "ocr", 1, None, lambda _id: "/x", lambda: f"job{model.id}"
         )
-        taken = store._take(connection, store.add(connection, row, START), (), START)
-        assert taken is not None
+        taken = store.transition(connection, store.add(connection, row, START), JobStatus.RUNNING, START)
         progress = {} if note is None else {"progress": {"notes": {"model_file": note}}}
         store.save(connection, taken, START, **progress)
         latest = store.get(connection, taken.id)

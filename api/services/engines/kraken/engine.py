@@ -38,6 +38,7 @@ class KrakenEngine:
     roots: PathPolicy
     pages: Pages
     name: str = field(default="kraken", init=False)
+    exit_code_is_proof: bool = field(default=False, init=False)
 
     def availability(self) -> Availability:
         interpreter = Interpreter(self.python)
@@ -130,7 +131,7 @@ class KrakenEngine:
     def event_files(self, workspace: Workspace) -> Iterable[Path]:
         return ()
 
-    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float) -> Sequence[Event]:
+    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float, run: str) -> Sequence[Event]:
         return ()
 
     def soft_stop(self, workspace: Workspace) -> bool:
