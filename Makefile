@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+KRAKEN := .venv-kraken
+KRAKEN_STAMP := $(KRAKEN)/.installed
 
-.PHONY: help setup demo test test-slow lint types arch bench docs check clean
+.PHONY: help setup demo kraken test test-slow test-kraken lint types arch bench docs check clean
 
 help:
 	@echo "make demo       set up, then train the bundled small diffusion model through the API"
 	@echo "make test       set up, then run the tests"
 	@echo "make test-slow  the tests that take minutes (chaos, flood, a million points)"
+	@echo "make kraken      an environment for OCR trainings, in $(KRAKEN) (1.6 GB)"
+	@echo "make test-kraken set up both, then the tests that really train with kraken"
 	@echo "make check      lint, types and layers"
 	@echo "make bench      measure, as ratios to a baseline of the same run"
 	@echo "make docs       write docs/openapi.json"
@@ -23,14 +27,27 @@ $(STAMP): requirements.txt requirements-dev.txt constraints.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	@touch $@
 
+kraken: $(KRAKEN_STAMP)
+	@echo "kraken is there: export TRAINYARD_KRAKEN_PYTHON=$(CURDIR)/$(KRAKEN)/bin/python"
+
+$(KRAKEN_STAMP): requirements/kraken.txt requirements/kraken-constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and "kraken needs Python 3.10 to 3.13; set PYTHON=...")'
+	@test -x $(KRAKEN)/bin/python || $(PYTHON) -m venv $(KRAKEN)
+	@echo "Installing kraken into $(KRAKEN) (some minutes) ..."
+	@$(KRAKEN)/bin/pip install --quiet --disable-pip-version-check -r requirements/kraken.txt -c requirements/kraken-constraints.txt
+	@touch $@
+
 demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not kraken"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+test-kraken: setup kraken
+	TRAINYARD_KRAKEN_PYTHON=$(CURDIR)/$(KRAKEN)/bin/python $(BIN)/python -m pytest -m kraken tests/kraken
 
 check: lint types arch
 
@@ -51,4 +68,4 @@ docs: setup
 	$(BIN)/python -m api.routes.documentation > docs/openapi.json
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(KRAKEN)

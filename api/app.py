@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -15,6 +15,7 @@ from threading import Event
 from flask import Flask
 from flask_smorest import Api
 
+from api.models.ocr import Page
 from api.models.room import Room
 from api.routes import auth, documentation, observe, ocr, ocr_status, system, training, webhooks
 from api.routes import jobs as jobs_dialect
@@ -30,6 +31,8 @@ from api.services.documents import DocumentService
 from api.services.endings import Endings
 from api.services.engines.base import Engine
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
+from api.services.engines.kraken import KrakenEngine
+from api.services.engines.kraken.engine import Pages
 from api.services.engines.ocr_import import OcrImportEngine
 from api.services.engines.script import ScriptEngine
 from api.services.executors.local import LocalExecutor
@@ -42,7 +45,9 @@ from api.services.history import History
 from api.services.jobs import JobService
 from api.services.machine import MachineMonitor, usable_cores, usable_memory
 from api.services.ocr_training import OcrTrainingService
+from api.services.ocr_training_end import model_keeper
 from api.services.queue import QueueDesk, QueueService
+from api.services.store import ocr as ocr_store
 from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.webhooks import WebhookService
@@ -95,10 +100,21 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**CHILD_DEFAULTS, **environment(environ), **CHILD_FIXED}
 
 
-def build_engines(settings: Settings) -> dict[str, Engine]:
-    """One line an engine."""
+def pages_of(db: Database) -> Pages:
+    """Documents, as the engine that trains on them asks for them."""
+
+    def read(document_ids: Sequence[int]) -> Iterator[Page]:
+        with db.read() as connection:
+            yield from ocr_store.pages_of(connection, document_ids)
+
+    return read
+
+
+def build_engines(settings: Settings, pages: Pages = lambda document_ids: ()) -> dict[str, Engine]:
+    """One line an engine. `pages` reads documents."""
     roots = AllowedRoots((*settings.allowed_roots, settings.output_dir, settings.data_dir / "datasets"))
     bundled = settings.diffusion_pipe_root == BUNDLED_TRAINER
+    files = DocumentFiles(settings.data_dir)
     engines: tuple[Engine, ...] = (
         DiffusionPipeEngine(
             root=settings.diffusion_pipe_root,
@@ -107,8 +123,16 @@ def build_engines(settings: Settings) -> dict[str, Engine]:
             roots=roots,
             bundled=ROOT if bundled else None,
         ),
+        KrakenEngine(
+            python=settings.kraken_python,
+            project=ROOT,
+            data_dir=settings.data_dir,
+            models=files.models,
+            roots=AllowedRoots((files.models, settings.output_dir)),
+            pages=pages,
+        ),
         OcrImportEngine(
-            imports=DocumentFiles(settings.data_dir).imports,
+            imports=files.imports,
             most_files=settings.max_archive_files,
             most_bytes=settings.max_archive_bytes,
         ),
@@ -147,7 +171,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
             root.mkdir(exist_ok=True)
     db = Database(settings.database_url)
     db.prepare()
-    engines = build_engines(settings)
+    engines = build_engines(settings, pages_of(db))
     executor, feed = LocalExecutor(), Feed()
     machine = MachineMonitor(settings.data_dir)
     source = gpu_source or NvmlSource(environ.get("CUDA_VISIBLE_DEVICES"))
@@ -156,7 +180,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     files.prepare()
     ingestion = Ingestion(db, files)
     limits = Limits(settings.stop_grace, settings.stall_seconds, hold_on_failure=settings.on_failure == "hold")
-    endings = Endings(settlers={"ocr_import": ingestion})
+    endings = Endings({"kraken": model_keeper(files)}, settlers={"ocr_import": ingestion})
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
     room = machine_room(settings)

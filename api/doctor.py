@@ -84,11 +84,16 @@ def _gpus() -> Iterator[Finding]:
 
 
 def _engines(settings: Settings) -> Iterator[Finding]:
+    """What keeps diffusion-pipe from running is a fault of the set-up; the others may be wanted or not."""
     for name, engine in build_engines(settings).items():
         state = engine.availability()
-        which = "the bundled small trainer" if settings.diffusion_pipe_root == BUNDLED_TRAINER else ""
-        which = which or f"{settings.diffusion_pipe_root} at {state.version or 'an unknown commit'}"
-        yield Finding(state.available, f"engine {name}: {which}" + (f": {state.reason}" if state.reason else ""))
+        what, needed = state.version, name == "diffusion_pipe"
+        if needed and settings.diffusion_pipe_root == BUNDLED_TRAINER:
+            what = "the bundled small trainer"
+        elif needed:
+            what = f"{settings.diffusion_pipe_root} at {state.version or 'an unknown commit'}"
+        fine = state.available if needed else state.available or None
+        yield Finding(fine, ": ".join(part for part in (f"engine {name}", what, state.reason) if part))
 
 
 def _frameworks() -> Finding:

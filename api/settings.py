@@ -121,6 +121,8 @@ SETTINGS: tuple[Setting, ...] = (
             "the interpreter of that install's own environment (default: the service's)", "FILE"),
     Setting("diffusion_pipe_launcher", _choice("auto", "deepspeed", "python"), "auto",
             "how train.py is started: through the deepspeed launcher, plainly, or what is there"),
+    Setting("kraken_python", _interpreter, sys.executable,
+            "the interpreter that has kraken; `make kraken` makes one (default: the service's)", "FILE"),
     Setting("script_python", _interpreter, sys.executable,
             "the interpreter of scripts that name none (default: the service's)", "FILE"),
     Setting("allowed_roots", _paths, lambda s: str(s["data_dir"] / "workspace"),
@@ -169,6 +171,7 @@ class Settings:
     diffusion_pipe_root: Path
     diffusion_pipe_python: str
     diffusion_pipe_launcher: str
+    kraken_python: str
     script_python: str
     allowed_roots: tuple[Path, ...]
     stop_grace: float

@@ -457,6 +457,18 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
                             "properties": {"script_path": {"type": "string", "pattern": "^/"}},
                         },
                     },
+                    {
+                        "name": "kraken",
+                        "available": True,
+                        "version": "7.1.1",
+                        "reason": None,
+                        "parameters": {
+                            "$schema": "https://json-schema.org/draft/2020-12/schema",
+                            "type": "object",
+                            "required": ["task", "model_id", "document_ids"],
+                            "properties": {"task": {"type": "string", "enum": ["train", "segtrain", "test"]}},
+                        },
+                    },
                 ]
             }
         )

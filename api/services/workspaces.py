@@ -71,7 +71,7 @@ class Workspaces:
         draft.replace(note)
 
     def _configs(self, job_id: str) -> list[Path]:
-        return [p for p in self.config_dir.glob(f"{job_id}*.toml") if p.name[len(job_id)] in "._"]
+        return [p for p in self.config_dir.glob(f"{job_id}*") if p.name[len(job_id)] in "._"]
 
     def finish_removals(self, exists: Callable[[str], bool], only: str | None = None) -> None:
         """Removes what was noted, for jobs whose row is gone; drops the notes of those whose row is not.

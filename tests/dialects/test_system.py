@@ -41,6 +41,12 @@ def test_engines(site: Site) -> None:
     site.documented.fit(parameters, site.request())
 
 
+def test_an_engine_that_is_not_installed_says_how_to_get_it(site: Site) -> None:
+    engine = next(e for e in site.get("/api/v1/engines")["engines"] if e["name"] == "kraken")
+    assert not engine["available"] and "make kraken" in engine["reason"]
+    assert engine["parameters"]["required"] == ["task", "model_id", "document_ids"]
+
+
 def test_the_script_engine_is_listed(site: Site) -> None:
     engine = next(e for e in site.get("/api/v1/engines")["engines"] if e["name"] == "script")
     assert (engine["available"], engine["reason"]) == (True, None) and engine["version"].startswith("env-")

@@ -1,0 +1,79 @@
+"""`python -m api.children.kraken_train SETTINGS.json`: reads its settings, runs the task, says how it ended.
+
+Exit codes: 0 done, or stopped by the stop file; 2 a Problem that it names; 143 ended by SIGTERM, with its state saved.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from api.children.kraken_train.data import sets
+from api.children.kraken_train.report import Problem, event, say, take_over_logging
+from api.children.kraken_train.stopping import Stop, Stopped
+
+
+def define_missing_operators() -> Any:
+    """torchvision from PyPI beside a torch without CUDA: its compiled part cannot be loaded, and then it cannot be
+    imported either, since it registers shape functions for two operators of that part. kraken uses neither of them, so
+    declaring them is enough. What is returned must be kept for as long as they are needed."""
+    import torch
+
+    found = importlib.util.find_spec("torchvision")
+    if found is None or found.origin is None:
+        return None
+    try:
+        torch.ops.load_library(str(Path(found.origin).with_name("_C.so")))
+        return None
+    except OSError:
+        declared = torch.library.Library("torchvision", "DEF")
+        declared.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        declared.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        return declared
+
+
+def run(settings: dict[str, Any]) -> None:
+    stop = Stop(settings["stop"])
+    event("phase", phase="loading")
+    found = None if settings["task"] == "test" else sets(settings)
+    operators = define_missing_operators()
+    stop.check()
+    if found is None:
+        from api.children.kraken_train.score import test
+
+        test(settings, stop)
+    else:
+        from api.children.kraken_train.fit import train
+
+        train(settings, found, stop)
+    event("done")
+    del operators
+
+
+def main() -> int:
+    take_over_logging()
+    with open(sys.argv[1], encoding="utf-8") as file:
+        settings: dict[str, Any] = json.load(file)
+    os.umask(0o022)
+    try:
+        run(settings)
+    except Stopped as why:
+        say(f"stopped: {why}")
+        return why.code
+    except Problem as problem:
+        event("error", kind=problem.kind, message=str(problem))
+        return 2
+    except Exception as problem:  # noqa: BLE001  # the last words of a process: which class it was tells what to do
+        traceback.print_exc()
+        event("error", kind=None, message=f"{type(problem).__name__}: {problem}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
