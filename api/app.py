@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -16,17 +17,20 @@ from flask import Flask
 from flask_smorest import Api
 
 from api.models.room import Room
-from api.routes import auth, documentation, observe, system, training
+from api.routes import auth, documentation, observe, preprocessing, system, training
 from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
 from api.services.accounts import AccountService
+from api.services.captions import Captions
 from api.services.container import Services
 from api.services.datasets import Datasets
 from api.services.endings import Endings
 from api.services.engines.base import Engine
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
+from api.services.engines.preprocessing import Keys, PreprocessingEngine
+from api.services.engines.preprocessing.captioners import CaptionSettings
 from api.services.executors.local import LocalExecutor
 from api.services.feed import Feed
 from api.services.gpus.base import GpuSource
@@ -36,6 +40,8 @@ from api.services.gpus.nvml import NvmlSource
 from api.services.history import History
 from api.services.jobs import JobService
 from api.services.machine import MachineMonitor, usable_cores, usable_memory
+from api.services.prepared import PreparedDatasets
+from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
 from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
@@ -87,8 +93,10 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**CHILD_DEFAULTS, **environment(environ), **CHILD_FIXED}
 
 
-def build_engines(settings: Settings) -> dict[str, Engine]:
-    """One line an engine."""
+def build_engines(
+    settings: Settings, datasets: Callable[[str], Path | None] | None = None, keys: Keys | None = None
+) -> dict[str, Engine]:
+    """One line an engine. `datasets` finds the directory of a preprocessed dataset."""
     roots = AllowedRoots((*settings.allowed_roots, settings.output_dir, settings.data_dir / "datasets"))
     bundled = settings.diffusion_pipe_root == BUNDLED_TRAINER
     engines: tuple[Engine, ...] = (
@@ -98,6 +106,21 @@ def build_engines(settings: Settings) -> dict[str, Engine]:
             launcher=settings.diffusion_pipe_launcher,
             roots=roots,
             bundled=ROOT if bundled else None,
+            datasets=datasets,
+        ),
+        PreprocessingEngine(
+            root=ROOT,
+            python=sys.executable,
+            datasets=settings.data_dir / "datasets",
+            roots=roots,
+            keys=keys or Keys(),
+            captions=CaptionSettings(
+                settings.openai_base_url,
+                settings.openai_model,
+                settings.openai_api_key,
+                settings.florence2_dir,
+                settings.caption_detector,
+            ),
         ),
     )
     return {engine.name: engine for engine in engines}
@@ -129,17 +152,23 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
             root.mkdir(exist_ok=True)
     db = Database(settings.database_url)
     db.prepare()
-    engines = build_engines(settings)
+    keys = Keys()
+    prepared = PreparedDatasets(db, settings.data_dir / "datasets", ended=keys.forget)
+    engines = build_engines(settings, prepared.directory, keys)
     executor, feed = LocalExecutor(), Feed()
     machine = MachineMonitor(settings.data_dir)
     source = gpu_source or NvmlSource(environ.get("CUDA_VISIBLE_DEVICES"))
     monitor = GpuMonitor(source, also=(machine.turn,))
     limits = Limits(settings.stop_grace, settings.stall_seconds, hold_on_failure=settings.on_failure == "hold")
-    endings = Endings()
+    endings = Endings({"preprocessing": prepared.on_end}, again={"preprocessing": prepared.reserve})
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
     room = machine_room(settings)
-    supervisor = Supervisor(parts, lambda: queue.offer(), chores=(accounts.flush_usage, lambda: jobs.forget_requests()))
+    supervisor = Supervisor(
+        parts,
+        lambda: queue.offer(),
+        chores=(accounts.flush_usage, lambda: jobs.forget_requests(), lambda: preparing.tidy()),
+    )
     gpus = GpuDesk(monitor, db, supervisor.own_pids)
     queue = QueueDesk(db, gpus, room, per_user=settings.max_running_per_user)
     jobs = JobService(
@@ -155,15 +184,19 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         max_queued=settings.max_queued_per_user,
         endings=endings,
     )
+    preparing = PreprocessingService(jobs, prepared, keys)
     return Services(
         settings=settings,
         db=db,
         accounts=accounts,
         jobs=jobs,
         queue=queue,
-        datasets=Datasets(),
+        datasets=Datasets((prepared.readable,)),
         orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
         history=History(db, workspaces),
+        preprocessing=preparing,
+        prepared=prepared,
+        captions=Captions(prepared),
         gpus=gpus,
         machine=machine,
         engines=engines,
@@ -181,6 +214,7 @@ def start(services: Services) -> None:
     services.accounts.ensure_operator()
     services.gpus.monitor.start()
     services.jobs.finish_removals()
+    services.prepared.recover()
     services.supervisor.start()
 
 
@@ -198,6 +232,7 @@ BLUEPRINTS = (
     training.blueprint,
     jobs_dialect.blueprint,
     queue_routes.blueprint,
+    preprocessing.blueprint,
     system.gpu_blueprint,
     system.system_blueprint,
     *auth.BLUEPRINTS,

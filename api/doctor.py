@@ -86,6 +86,10 @@ def _gpus() -> Iterator[Finding]:
 def _engines(settings: Settings) -> Iterator[Finding]:
     for name, engine in build_engines(settings).items():
         state = engine.availability()
+        if name != "diffusion_pipe":
+            text = ": ".join(part for part in (f"engine {name}", state.version, state.reason) if part)
+            yield Finding(state.available or None, text)
+            continue
         which = "the bundled small trainer" if settings.diffusion_pipe_root == BUNDLED_TRAINER else ""
         which = which or f"{settings.diffusion_pipe_root} at {state.version or 'an unknown commit'}"
         yield Finding(state.available, f"engine {name}: {which}" + (f": {state.reason}" if state.reason else ""))

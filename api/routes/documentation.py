@@ -197,7 +197,12 @@ def _complete_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 STREAMS = ("/stream", "/events")
-DOWNLOADS = ("/artifacts/{path}",)
+#: paths that answer with a file, and its content types
+DOWNLOADS = {
+    "/artifacts/{path}": ("application/octet-stream",),
+    "/media": ("video/mp4", "image/png"),
+    "/thumbnail": ("image/jpeg",),
+}
 
 
 def _complete_special(path: str, operation: dict[str, Any]) -> None:
@@ -206,9 +211,10 @@ def _complete_special(path: str, operation: dict[str, Any]) -> None:
         operation.setdefault("parameters", []).append(LAST_EVENT_ID)
         content = {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM_EXAMPLES[path]}}
         responses["200"] = {"description": "server-sent events; a comment every 15 s", "content": content}
-    elif path.endswith(DOWNLOADS):
+    elif path.endswith(tuple(DOWNLOADS)):
         operation.setdefault("parameters", []).extend(RANGE_PARAMETERS)
-        binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        types = next(types for end, types in DOWNLOADS.items() if path.endswith(end))
+        binary = {each: {"schema": {"type": "string", "format": "binary"}} for each in types}
         responses["200"] = {"description": "the file", "headers": FILE_HEADERS, "content": binary}
         headers = {**FILE_HEADERS, "Content-Range": {"schema": {"type": "string"}, "example": "bytes 0-99/2048"}}
         responses["206"] = {"description": "the bytes asked for", "headers": headers, "content": binary}
@@ -277,6 +283,17 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "minLength": 1},
         "example": "20261121_10-49-55/epoch10/adapter_model.safetensors",
     },
+    "preprocessing_id": {
+        "description": "the preprocessing's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "prep_20261121_134501_5f2c8a1b",
+    },
+    "dataset_name": {
+        "description": "the dataset's name",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "cats",
+    },
+    "number": {"description": "the item's number", "schema": {"type": "integer", "minimum": 1}, "example": 1},
     "gpu_id": {"description": "the GPU's number", "schema": {"type": "integer", "minimum": 0}, "example": 0},
     "user_id": {"description": "the user's id", "schema": _ROW, "example": 2},
     "token_id": {"description": "the token's id", "schema": _ROW, "example": 7},

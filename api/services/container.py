@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from api.services.accounts import AccountService
+from api.services.captions import Captions
 from api.services.datasets import Datasets
 from api.services.engines.base import Engine
 from api.services.feed import Feed
@@ -14,6 +15,8 @@ from api.services.gpus.desk import GpuDesk
 from api.services.history import History
 from api.services.jobs import JobService
 from api.services.machine import MachineMonitor
+from api.services.prepared import PreparedDatasets
+from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
 from api.services.store.database import Database
 from api.services.supervisor import Supervisor
@@ -33,6 +36,9 @@ class Services:
     orders: QueueService
     datasets: Datasets
     history: History
+    preprocessing: PreprocessingService
+    prepared: PreparedDatasets
+    captions: Captions
     gpus: GpuDesk
     machine: MachineMonitor
     engines: Mapping[str, Engine]

@@ -28,7 +28,8 @@ class Captions:
         if plan.openai_url and plan.openai_model:
             endpoint = Endpoint(plan.openai_url, plan.openai_model, key, plan.openai_timeout)
         if plan.key_lost:
-            report.warn("qwen_api_key was kept in memory only and the service has restarted: going on without it")
+            report.warn("qwen_api_key was kept in memory only and is gone, since the service or the job was started "
+                        "again: going on without it")  # fmt: skip
         self._captioner: Captioner | None = self._built(plan, endpoint)
         self._optimizer: Callable[[str], str] | None = None
         if plan.optimize and endpoint is None:

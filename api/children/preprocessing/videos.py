@@ -217,7 +217,7 @@ class _Clip:
         self._stream.width, self._stream.height = self._size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, fps)
-        picture = frame.to_image()
+        picture = frame.to_image()  # type: ignore[no-untyped-call]
         picture.save(places.first_frame(number), "PNG", compress_level=1)
         save_thumbnail(picture, places.thumbnail(number))
 

@@ -23,7 +23,8 @@ _ROWS = select(*(table.c[name] for name in _FIELDS), jobs.c.status).select_from(
 
 
 def _of(row: Row[Any]) -> Prepared:
-    return Prepared(*row[:-1], making=JobStatus(row[-1]) if row[-1] is not None else None)
+    fields = dict(zip(_FIELDS, row, strict=False))
+    return Prepared(**fields, making=None if row.status is None else JobStatus(row.status))
 
 
 def reserve(connection: Connection, name: str, job: Job, now: float) -> None:
@@ -83,5 +84,3 @@ def touch(connection: Connection, name: str, now: float) -> None:
 
 def remove(connection: Connection, name: str) -> None:
     connection.execute(delete(table).where(table.c.name == name))
-
-

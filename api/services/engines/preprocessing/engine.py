@@ -1,4 +1,4 @@
-"""Preprocessing behind the Engine seam. What decodes and describes is a child: `python -m api.children.preprocessing`."""
+"""Preprocessing behind the Engine seam. What decodes and describes is the child `api.children.preprocessing`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PreprocessingEngine:
     datasets: Path
     roots: PathPolicy
     keys: Keys
-    captions: CaptionSettings = CaptionSettings()
+    captions: CaptionSettings = field(default_factory=CaptionSettings)
     name: str = field(default="preprocessing", init=False)
 
     def availability(self) -> Availability:

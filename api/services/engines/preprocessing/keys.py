@@ -24,6 +24,10 @@ class Keys:
         with self._lock:
             return self._keys.get(job_id)
 
+    def known(self) -> list[str]:
+        with self._lock:
+            return [*self._keys]
+
     def hand_over(self, job_id: str, key: str, pipe: Path) -> None:
         pipe.unlink(missing_ok=True)
         os.mkfifo(pipe, 0o600)
