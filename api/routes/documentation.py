@@ -18,9 +18,10 @@ from api.models.dialect import dialect_of
 from api.models.schemas.training import FieldErrorsSchema
 from api.routes.examples import EXAMPLES
 from api.routes.examples_jobs import JOB_EXAMPLES
+from api.routes.examples_preprocessing import PREPROCESSING_EXAMPLES
 from api.routes.http import enveloped, json_response
 
-ALL_EXAMPLES = {**EXAMPLES, **JOB_EXAMPLES}
+ALL_EXAMPLES = {**EXAMPLES, **JOB_EXAMPLES, **PREPROCESSING_EXAMPLES}
 STATIC = Path(__file__).resolve().parent.parent / "static"
 blueprint = Blueprint("documentation", __name__)
 

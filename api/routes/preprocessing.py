@@ -29,8 +29,8 @@ NUMBER = "<int(min=1,max=10000000):number>"
 
 
 @blueprint.post("/start")
-@blueprint.arguments(schemas.StartSchema)
-@blueprint.response(202, enveloped(schemas.StartAnswerSchema))
+@blueprint.arguments(schemas.PreprocessingStartSchema)
+@blueprint.response(202, enveloped(schemas.PreprocessingStartAnswerSchema))
 @blueprint.alt_response(409, schema=enveloped(None), description="the name is taken")
 def start(body: dict[str, Any]) -> Response:
     """Make a captioned dataset of a directory's videos and images."""
@@ -42,7 +42,7 @@ def start(body: dict[str, Any]) -> Response:
 
 
 @blueprint.get("/status/<task:preprocessing_id>")
-@blueprint.response(200, enveloped(schemas.StatusSchema))
+@blueprint.response(200, enveloped(schemas.PreprocessingStatusSchema))
 def status(preprocessing_id: str) -> Response:
     """How far it is, and what went wrong with which file."""
     return answer(_status(services().preprocessing.get(actor(), preprocessing_id)))
@@ -50,7 +50,7 @@ def status(preprocessing_id: str) -> Response:
 
 @blueprint.post("/cancel/<task:preprocessing_id>")
 @blueprint.arguments(schemas.WaitQuery, location="query")
-@blueprint.response(200, enveloped(schemas.StatusSchema))
+@blueprint.response(200, enveloped(schemas.PreprocessingStatusSchema))
 @blueprint.alt_response(409, schema=enveloped(None), description="it has already ended")
 def cancel(query: dict[str, Any], preprocessing_id: str) -> Response:
     """End it; nothing of its dataset is left, and the name is free again."""
@@ -96,8 +96,8 @@ def _progress(job: Job, notes: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.get("/datasets")
-@blueprint.arguments(schemas.PageQuery, location="query")
-@blueprint.response(200, enveloped(schemas.DatasetsSchema))
+@blueprint.arguments(schemas.PreparedPageQuery, location="query")
+@blueprint.response(200, enveloped(schemas.PreparedDatasetsSchema))
 def datasets(query: dict[str, Any]) -> Response:
     """The datasets that you may see, by name."""
     found, total = services().datasets.page(actor(), **query)
@@ -105,20 +105,20 @@ def datasets(query: dict[str, Any]) -> Response:
 
 
 @blueprint.get("/datasets/<dataset_name>")
-@blueprint.response(200, enveloped(schemas.DatasetSchema))
+@blueprint.response(200, enveloped(schemas.PreparedDatasetSchema))
 def dataset(dataset_name: str) -> Response:
     """One dataset."""
     return answer(_dataset(services().datasets.get(actor(), dataset_name)))
 
 
 @blueprint.get("/check/<dataset_name>")
-@blueprint.response(200, enveloped(schemas.CheckSchema))
+@blueprint.response(200, enveloped(schemas.PreparedCheckSchema))
 def check(dataset_name: str) -> Response:
     """Whether a name is taken."""
     found = services().datasets.find(dataset_name)
     if found is not None and actor().may_read(found.owner_id, found.team_id):
         return answer({"exists": True, **_dataset(found)})
-    nothing = dict.fromkeys(schemas.DatasetSchema().fields)
+    nothing = dict.fromkeys(schemas.PreparedDatasetSchema().fields)
     return answer({**nothing, "dataset_name": dataset_name, "exists": found is not None})
 
 
@@ -139,7 +139,7 @@ def _dataset(found: Prepared) -> dict[str, Any]:
 
 
 @blueprint.delete("/datasets/<dataset_name>")
-@blueprint.response(200, enveloped(schemas.DeletedSchema))
+@blueprint.response(200, enveloped(schemas.PreparedDeletedSchema))
 @blueprint.alt_response(409, schema=enveloped(None), description="a job that waits or runs makes it or uses it")
 def delete(dataset_name: str) -> Response:
     """Remove a dataset with all its files."""
@@ -151,8 +151,8 @@ def delete(dataset_name: str) -> Response:
 
 
 @blueprint.get("/datasets/<dataset_name>/items")
-@blueprint.arguments(schemas.PageQuery, location="query")
-@blueprint.response(200, enveloped(schemas.ItemsSchema))
+@blueprint.arguments(schemas.PreparedPageQuery, location="query")
+@blueprint.response(200, enveloped(schemas.PreparedItemsSchema))
 @blueprint.alt_response(409, schema=enveloped(None), description="it is being made")
 def items(query: dict[str, Any], dataset_name: str) -> Response:
     """Its items with their captions."""
@@ -164,7 +164,7 @@ def items(query: dict[str, Any], dataset_name: str) -> Response:
 
 
 @blueprint.get(f"/datasets/<dataset_name>/items/{NUMBER}/caption")
-@blueprint.response(200, enveloped(schemas.CaptionAnswerSchema))
+@blueprint.response(200, enveloped(schemas.PreparedCaptionAnswerSchema))
 @blueprint.alt_response(409, schema=enveloped(None), description="it is being made")
 def caption(dataset_name: str, number: int) -> Response:
     """One item's caption."""
@@ -172,8 +172,8 @@ def caption(dataset_name: str, number: int) -> Response:
 
 
 @blueprint.put(f"/datasets/<dataset_name>/items/{NUMBER}/caption")
-@blueprint.arguments(schemas.CaptionSchema)
-@blueprint.response(200, enveloped(schemas.CaptionAnswerSchema))
+@blueprint.arguments(schemas.PreparedCaptionSchema)
+@blueprint.response(200, enveloped(schemas.PreparedCaptionAnswerSchema))
 @blueprint.alt_response(409, schema=enveloped(None), description="it is being made")
 def set_caption(body: dict[str, Any], dataset_name: str, number: int) -> Response:
     """Replace one item's caption."""
@@ -190,8 +190,8 @@ def _caption(found: Prepared, item: Item) -> dict[str, Any]:
 
 
 @blueprint.post("/datasets/<dataset_name>/captions")
-@blueprint.arguments(schemas.ReplaceSchema)
-@blueprint.response(200, enveloped(schemas.ReplaceAnswerSchema))
+@blueprint.arguments(schemas.PreparedReplaceSchema)
+@blueprint.response(200, enveloped(schemas.PreparedReplaceAnswerSchema))
 @blueprint.alt_response(409, schema=enveloped(None), description="it is being made")
 def replace_captions(body: dict[str, Any], dataset_name: str) -> Response:
     """Replace a text, such as a trigger word, in every caption."""
@@ -225,8 +225,8 @@ def _file(found: Prepared, path: str, content_type: str) -> Response:
 
 
 @blueprint.post("/datasets/<dataset_name>/toml")
-@blueprint.arguments(schemas.TomlSchema)
-@blueprint.response(200, enveloped(schemas.TomlAnswerSchema))
+@blueprint.arguments(schemas.PreparedTomlSchema)
+@blueprint.response(200, enveloped(schemas.PreparedTomlAnswerSchema))
 @blueprint.alt_response(409, schema=enveloped(None), description="it is being made")
 def write_toml(body: dict[str, Any], dataset_name: str) -> Response:
     """Write a dataset.toml for diffusion-pipe, with buckets proposed from the media and a preview of an epoch."""

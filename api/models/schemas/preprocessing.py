@@ -52,7 +52,7 @@ def _key(value: str) -> None:
         raise ValidationError("must be 1 to 1024 printable ASCII characters, without spaces")
 
 
-class StartSchema(Strict):
+class PreprocessingStartSchema(Strict):
     """POST /start."""
 
     dataset_name = text(
@@ -91,7 +91,7 @@ class StartSchema(Strict):
     )
 
 
-class StartAnswerSchema(Answer):
+class PreprocessingStartAnswerSchema(Answer):
     preprocessing_id = fields.String()
     dataset_name = fields.String()
     status = fields.String(validate=validate.OneOf(STATUSES))
@@ -104,7 +104,7 @@ class WaitQuery(Strict):
     wait = seconds(60, load_default=5.0, metadata={"description": "seconds to wait for its end"})
 
 
-class ProgressSchema(Answer):
+class PreprocessingProgressSchema(Answer):
     total_videos = fields.Integer(allow_none=True, metadata={"description": "source files, images among them"})
     processed_videos = fields.Integer()
     failed_videos = fields.Integer()
@@ -117,32 +117,33 @@ class ProgressSchema(Answer):
     )
 
 
-class FileErrorSchema(Answer):
+class PreprocessingFileErrorSchema(Answer):
     file = fields.String()
     error = fields.String()
 
 
-class StatusSchema(Answer):
+class PreprocessingStatusSchema(Answer):
     preprocessing_id = fields.String()
     dataset_name = fields.String()
     status = fields.String(validate=validate.OneOf(STATUSES))
     output_directory = fields.String()
     captioner = fields.String(validate=validate.OneOf(CAPTIONERS))
-    progress = fields.Nested(ProgressSchema)
+    progress = fields.Nested(PreprocessingProgressSchema)
     errors = fields.List(
-        fields.Nested(FileErrorSchema), metadata={"description": "the first 50; the job's log has them all"}
+        fields.Nested(PreprocessingFileErrorSchema),
+        metadata={"description": "the first 50; the job's log has them all"},
     )
     warnings = fields.List(fields.String())
     output_files = fields.List(fields.String(), metadata={"description": "the first 1000 items, once it is completed"})
     error_message = fields.String(allow_none=True)
 
 
-class PageQuery(Strict):
+class PreparedPageQuery(Strict):
     limit = query_integer(1, 500, load_default=100, metadata={"description": "how many at most"})
     offset = query_integer(0, load_default=0, metadata={"description": "how many to pass over"})
 
 
-class DatasetSchema(Answer):
+class PreparedDatasetSchema(Answer):
     dataset_name = fields.String()
     directory = fields.String(allow_none=True)
     created_at = fields.String(allow_none=True)
@@ -156,16 +157,16 @@ class DatasetSchema(Answer):
     last_preprocessing_id = fields.String(allow_none=True)
 
 
-class DatasetsSchema(Answer):
-    datasets = fields.List(fields.Nested(DatasetSchema))
+class PreparedDatasetsSchema(Answer):
+    datasets = fields.List(fields.Nested(PreparedDatasetSchema))
     total = fields.Integer()
 
 
-class CheckSchema(DatasetSchema):
+class PreparedCheckSchema(PreparedDatasetSchema):
     exists = fields.Boolean(metadata={"description": "whether the name is taken; of strangers' datasets no more"})
 
 
-class ItemSchema(Answer):
+class PreparedItemSchema(Answer):
     number = fields.Integer()
     file = fields.String()
     kind = fields.String(validate=validate.OneOf(["video", "image"]))
@@ -178,23 +179,23 @@ class ItemSchema(Answer):
     caption = fields.String(allow_none=True)
 
 
-class ItemsSchema(Answer):
+class PreparedItemsSchema(Answer):
     dataset_name = fields.String()
-    items = fields.List(fields.Nested(ItemSchema))
+    items = fields.List(fields.Nested(PreparedItemSchema))
     total = fields.Integer()
 
 
-class CaptionSchema(Strict):
+class PreparedCaptionSchema(Strict):
     caption = text(1, 10_000, required=True, metadata={"description": "becomes one line"})
 
 
-class CaptionAnswerSchema(Answer):
+class PreparedCaptionAnswerSchema(Answer):
     dataset_name = fields.String()
     number = fields.Integer()
     caption = fields.String(allow_none=True)
 
 
-class ReplaceSchema(Strict):
+class PreparedReplaceSchema(Strict):
     """POST /datasets/<name>/captions."""
 
     find = text(1, 1000, required=True, metadata={"description": "the trigger word, or any text"})
@@ -203,7 +204,7 @@ class ReplaceSchema(Strict):
     ignore_case = StrictBoolean(load_default=False, metadata={"description": "letter case aside"})
 
 
-class ReplaceAnswerSchema(Answer):
+class PreparedReplaceAnswerSchema(Answer):
     dataset_name = fields.String()
     items = fields.Integer()
     changed = fields.Integer()
@@ -212,7 +213,7 @@ class ReplaceAnswerSchema(Answer):
     )
 
 
-class TomlSchema(Strict):
+class PreparedTomlSchema(Strict):
     """POST /datasets/<name>/toml. What is absent is proposed from the media."""
 
     resolutions = fields.List(StrictInteger(strict=True, validate=SIDE), validate=validate.Length(1, 3))
@@ -228,7 +229,7 @@ class TomlSchema(Strict):
     epochs = integer(1, 1_000_000, metadata={"description": "for the preview of steps"})
 
 
-class BucketSchema(Answer):
+class PreparedBucketSchema(Answer):
     aspect_ratio = fields.Float()
     width = fields.Integer()
     height = fields.Integer()
@@ -237,12 +238,12 @@ class BucketSchema(Answer):
     steps = fields.Integer(metadata={"description": "of an epoch"})
 
 
-class TomlAnswerSchema(Answer):
+class PreparedTomlAnswerSchema(Answer):
     dataset_name = fields.String()
     path = fields.String(metadata={"description": "where it was written"})
     toml = fields.String()
     dataset = fields.Dict(metadata={"description": "the same as JSON: what POST /training/start takes as `dataset`"})
-    buckets = fields.List(fields.Nested(BucketSchema))
+    buckets = fields.List(fields.Nested(PreparedBucketSchema))
     passed_over = fields.List(fields.Integer(), metadata={"description": "items that no frame bucket takes"})
     global_batch = fields.Integer()
     steps_per_epoch = fields.Integer()
@@ -250,5 +251,5 @@ class TomlAnswerSchema(Answer):
     warnings = fields.List(fields.String())
 
 
-class DeletedSchema(Answer):
+class PreparedDeletedSchema(Answer):
     dataset_name = fields.String()
