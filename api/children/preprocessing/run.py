@@ -41,10 +41,7 @@ class Run:
         names = sources(self._plan.source, self._plan.limits.files)
         if not names:
             raise Fatal(f"{self._plan.source} holds no video or image")
-        if os.path.lexists(self._plan.target):
-            raise Fatal(f"{self._plan.target} exists already")
-        if self._places.root.exists():
-            shutil.rmtree(self._places.root)  # of an attempt before this one
+        self._make_room()
         self._places.make()
         self._report.say(f"{len(names)} files in {self._plan.source}")
         for done, name in enumerate(names):
@@ -56,6 +53,16 @@ class Run:
         self._report.event("file", current=None, step="finishing", done=len(names), failed=self._failed,
                            total=len(names))  # fmt: skip
         self._publish()
+
+    def _make_room(self) -> None:
+        """What an attempt of this job before this one has left goes; what is somebody else's stays."""
+        target = Path(self._plan.target)
+        if os.path.lexists(target):
+            if _maker(target) != self._plan.job:
+                raise Fatal(f"{target} exists already")
+            shutil.rmtree(target)
+        if self._places.root.exists():
+            shutil.rmtree(self._places.root)
 
     def _one(self, name: str, step: int) -> None:
         began = time.monotonic()
@@ -115,6 +122,14 @@ def _media(directory: str) -> Iterator[str]:
             suffix = os.path.splitext(entry.name)[1].lower()
             if not entry.name.startswith(".") and suffix in VIDEOS | IMAGES and not entry.is_dir(follow_symlinks=False):
                 yield entry.name
+
+
+def _maker(dataset: Path) -> str | None:
+    try:
+        job = json.loads(Places(dataset).manifest.read_text("utf-8"))["job"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return str(job)
 
 
 def _sync_tree(root: Path) -> None:
