@@ -190,6 +190,8 @@ class TestHostileVideos:
             for _ in range(5):
                 frame = av.AudioFrame(format="fltp", layout="stereo", samples=1024)
                 frame.rate = 44100
+                for plane in frame.planes:
+                    plane.update(bytes(plane.buffer_size))
                 container.mux(stream.encode(frame))
         with pytest.raises(Broken, match="no video stream"):
             convert(tmp_path / "a.mp4", places)
@@ -284,7 +286,7 @@ class TestConverter:
         each.close()
 
     def test_memory_is_bounded(self, tmp_path: Path, places: Places) -> None:
-        make_image(tmp_path / "a.png", (9000, 9000))
+        Image.new("1", (9900, 9900)).save(tmp_path / "a.png")
         each = Converter(Limits(memory=400 << 20))
         with pytest.raises(Broken, match="memory"):
             each.convert(self.task(places, "a.png", tmp_path))
