@@ -64,7 +64,7 @@ def _status(job: Job) -> dict[str, Any]:
         "preprocessing_id": job.id,
         "dataset_name": params["dataset_name"],
         "status": PREPROCESSING.words[job.status],
-        "output_directory": str(services().datasets.root / params["dataset_name"]),
+        "output_directory": str(services().prepared.root / params["dataset_name"]),
         "captioner": params["captioner"],
         "progress": _progress(job, notes),
         "errors": notes.get("errors", []),
@@ -100,7 +100,7 @@ def _progress(job: Job, notes: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, enveloped(schemas.PreparedDatasetsSchema))
 def datasets(query: dict[str, Any]) -> Response:
     """The datasets that you may see, by name."""
-    found, total = services().datasets.page(actor(), **query)
+    found, total = services().prepared.page(actor(), **query)
     return answer({"datasets": [_dataset(each) for each in found], "total": total})
 
 
@@ -108,14 +108,14 @@ def datasets(query: dict[str, Any]) -> Response:
 @blueprint.response(200, enveloped(schemas.PreparedDatasetSchema))
 def dataset(dataset_name: str) -> Response:
     """One dataset."""
-    return answer(_dataset(services().datasets.get(actor(), dataset_name)))
+    return answer(_dataset(services().prepared.get(actor(), dataset_name)))
 
 
 @blueprint.get("/check/<dataset_name>")
 @blueprint.response(200, enveloped(schemas.PreparedCheckSchema))
 def check(dataset_name: str) -> Response:
     """Whether a name is taken."""
-    found = services().datasets.find(dataset_name)
+    found = services().prepared.find(dataset_name)
     if found is not None and actor().may_read(found.owner_id, found.team_id):
         return answer({"exists": True, **_dataset(found)})
     nothing = dict.fromkeys(schemas.PreparedDatasetSchema().fields)
@@ -125,7 +125,7 @@ def check(dataset_name: str) -> Response:
 def _dataset(found: Prepared) -> dict[str, Any]:
     return {
         "dataset_name": found.name,
-        "directory": str(services().datasets.root / found.name),
+        "directory": str(services().prepared.root / found.name),
         "created_at": iso(found.created_at),
         "updated_at": iso(found.updated_at),
         "video_count": found.video_count,
@@ -143,7 +143,7 @@ def _dataset(found: Prepared) -> dict[str, Any]:
 @blueprint.alt_response(409, schema=enveloped(None), description="a job that waits or runs makes it or uses it")
 def delete(dataset_name: str) -> Response:
     """Remove a dataset with all its files."""
-    services().datasets.delete(actor(), dataset_name)
+    services().prepared.delete(actor(), dataset_name)
     return answer({"dataset_name": dataset_name}, message="deleted")
 
 
@@ -156,8 +156,8 @@ def delete(dataset_name: str) -> Response:
 @blueprint.alt_response(409, schema=enveloped(None), description="it is being made")
 def items(query: dict[str, Any], dataset_name: str) -> Response:
     """Its items with their captions."""
-    found = services().datasets.get(actor(), dataset_name)
-    every = services().datasets.items(found)
+    found = services().prepared.get(actor(), dataset_name)
+    every = services().prepared.items(found)
     shown = every[query["offset"] : query["offset"] + query["limit"]]
     rows = [{**asdict(item), "caption": services().captions.read(found, item)} for item in shown]
     return answer({"dataset_name": found.name, "items": rows, "total": len(every)})
@@ -181,8 +181,8 @@ def set_caption(body: dict[str, Any], dataset_name: str, number: int) -> Respons
 
 
 def _item(name: str, number: int) -> tuple[Prepared, Item]:
-    found = services().datasets.get(actor(), name)
-    return found, services().datasets.item(found, number)
+    found = services().prepared.get(actor(), name)
+    return found, services().prepared.item(found, number)
 
 
 def _caption(found: Prepared, item: Item) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def thumbnail(dataset_name: str, number: int) -> Response:
 
 def _file(found: Prepared, path: str, content_type: str) -> Response:
     try:
-        file = open_beneath(services().datasets.whole(found), path)
+        file = open_beneath(services().prepared.whole(found), path)
     except FileNotFoundError:
         raise NotFound(f"dataset {found.name} has no file {path}") from None
     return send_file(file, content_type=content_type)

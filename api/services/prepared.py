@@ -181,6 +181,13 @@ class PreparedDatasets:
         path = self.root / name
         return path if found is not None and found.is_ready and path.is_dir() else None
 
+    def readable(self, actor: Actor, name: str) -> Path | None:
+        """The same for somebody. Raises Forbidden."""
+        path = self.directory(name)
+        if path is not None:
+            self.get(actor, name)
+        return path
+
     def whole(self, found: Prepared) -> Path:
         """Its directory. Raises Conflict while it is being made."""
         if not found.is_ready:

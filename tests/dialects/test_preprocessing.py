@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import threading
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import toml
 
 from api.models.accounts import ALL_SCOPES, Actor, Role, Scope
 from api.models.job import EndReason, Job, JobStatus, Resources
@@ -35,10 +37,13 @@ ADMIN = Actor(903, "root", Role.ADMIN, ALL_SCOPES)
 class Desk:
     """The site, a directory of sources, and what tests do with them."""
 
+    kept: tuple[Path, bytes] | None = None
+
     def __init__(self, site: Site) -> None:
+        self.output = b""
         self.site = site
         self.source = site.services.settings.data_dir / "workspace" / "clips"
-        self.datasets = site.services.datasets.root
+        self.datasets = site.services.prepared.root
 
     def body(self, name: str = "cats", **changes: Any) -> dict[str, Any]:
         return {"dataset_name": name, "video_directory": str(self.source), "captioner": "sidecar", **changes}
@@ -60,20 +65,36 @@ class Desk:
         command = self.launch(job)
         done = subprocess.run(command.argv, env=command.env, cwd=command.cwd, capture_output=True, timeout=60)
         assert not done.stderr, done.stderr
+        self.output = done.stdout
         self.site.prints(self.site.job(job.id), done.stdout, final=True)
         return self.end(job, EndReason.DONE if done.returncode == 0 else EndReason.EXIT_CODE, done.returncode)
 
     def end(self, job: Job, reason: EndReason, code: int | None = None) -> Job:
+        progress = self.site.job(job.id).progress
+        ending = Ending(code, reason is EndReason.DONE, tuple(progress.get("faults", ())), ())
+        failed = reason.status is JobStatus.FAILED
+        failure = self.site.services.engines["preprocessing"].explain(ending) if failed else None
         with self.site.services.db.write() as connection:
             latest = store.get(connection, job.id)
             endings = self.site.services.supervisor.parts.endings
-            ended = endings.finish(connection, latest, reason, time.time(), exit_code=code)
+            ended = endings.finish(connection, latest, reason, time.time(), exit_code=code, failure=failure)
         self.site.services.preprocessing.tidy()
         return ended
 
-    def dataset(self, name: str = "cats", **changes: Any) -> Path:
-        assert self.run(self.start(name, **changes)).status is JobStatus.COMPLETED
-        return self.datasets / name
+    def dataset(self, name: str = "cats") -> Path:
+        """What a real child makes of the sources: made once, copied for every later test."""
+        job, made = self.start(name), self.datasets / name
+        if self.kept is None:
+            assert self.run(job).status is JobStatus.COMPLETED
+            Desk.kept = self.site.home / "kept", self.output
+            shutil.copytree(made, Desk.kept[0])
+            return made
+        shutil.copytree(self.kept[0], made)
+        manifest = made / "meta" / "manifest.json"
+        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "job": job.id, "dataset": name}))
+        self.site.prints(self.site.running(job), self.kept[1], final=True)
+        self.end(job, EndReason.DONE, 0)
+        return made
 
     def get(self, path: str, **query: Any) -> Any:
         return self.site.get(BASE + path, **query)
@@ -98,10 +119,9 @@ def sources(shared_site: Site) -> Path:
 def desk(site: Site, sources: Path) -> Desk:
     with site.services.db.write() as connection:
         connection.execute(prepared_datasets.delete())
-    for path in site.services.datasets.root.glob("*"):
-        site.services.datasets.recover()
-        __import__("shutil").rmtree(path, ignore_errors=True)
-    site.services.datasets.recover()
+    site.services.prepared.recover()
+    for path in site.services.prepared.root.iterdir():
+        shutil.rmtree(path)
     return Desk(site)
 
 
@@ -123,7 +143,6 @@ class TestStart:
         desk.site.error("GET", f"{BASE}/status/{desk.site.start()['task_id']}", 404)
 
     def test_defaults(self, desk: Desk) -> None:
-        (desk.source / "0.txt").exists()
         body = {name: value for name, value in desk.body().items() if name != "captioner"}
         job = desk.site.job(desk.site.data("POST", f"{BASE}/start", body, code=202)["preprocessing_id"])
         wanted = {"fps": 16, "caption_method": "extra_mixed", "use_qwen_optimize": True, "captioner": "sidecar",
@@ -326,7 +345,7 @@ class TestWhatIsLeft:
         job = desk.site.running(desk.start())
         part = desk.datasets / f".cats.{job.id}.part"
         part.mkdir()
-        desk.site.services.datasets.recover()
+        desk.site.services.prepared.recover()
         assert self.names(desk) == [part.name], "it runs"
         desk.end(job, EndReason.EXIT_CODE, -9)
         assert not self.names(desk)
@@ -337,7 +356,7 @@ class TestWhatIsLeft:
         (desk.datasets / ".dogs.prep_unknown.part").mkdir()
         desk.end(job, EndReason.EXIT_CODE, -9)
         (desk.datasets / f".cats.{job.id}.part").mkdir()
-        desk.site.services.datasets.recover()
+        desk.site.services.prepared.recover()
         assert not self.names(desk)
 
     def test_killed_between_the_rename_and_the_word_of_it(self, desk: Desk) -> None:
@@ -352,12 +371,12 @@ class TestWhatIsLeft:
         job = desk.start()
         command = desk.launch(job)
         subprocess.run(command.argv, env=command.env, cwd=command.cwd, capture_output=True, timeout=60)
-        desk.site.services.datasets._left.clear()
+        desk.site.services.prepared._left.clear()
         with desk.site.services.db.write() as connection:
             endings = desk.site.services.supervisor.parts.endings
             endings.finish(connection, store.get(connection, job.id), EndReason.LOST, time.time())
-        desk.site.services.datasets._left.clear()
-        desk.site.services.datasets.recover()
+        desk.site.services.prepared._left.clear()
+        desk.site.services.prepared.recover()
         assert not self.names(desk)
 
     def test_another_databases_dataset_is_kept(self, desk: Desk) -> None:
@@ -365,7 +384,7 @@ class TestWhatIsLeft:
         with desk.site.services.db.write() as connection:
             connection.execute(prepared_datasets.delete())
             connection.execute(job_table.delete())
-        desk.site.services.datasets.recover()
+        desk.site.services.prepared.recover()
         assert self.names(desk) == ["cats"]
         desk.site.error("POST", f"{BASE}/start", 409, desk.body())
 
@@ -374,24 +393,24 @@ class TestWhatIsLeft:
         (job,) = desk.site.get("/list")["tasks"]
         gone = desk.datasets / f".cats.{job['task_id']}.gone"
         dataset.rename(gone)
-        desk.site.services.datasets.recover()
+        desk.site.services.prepared.recover()
         assert self.names(desk) == ["cats"], "the row stands: undone"
         desk.site.data("DELETE", f"{BASE}/datasets/cats")
         gone.mkdir()
         desk.start()
-        desk.site.services.datasets.recover()
+        desk.site.services.prepared.recover()
         assert not self.names(desk), "the row is gone: finished"
 
 
 class TestDatasets:
     def test_items_and_captions(self, desk: Desk) -> None:
-        directory = desk.dataset(prompt_prefix="sks")
+        directory = desk.dataset()
         page = desk.get("/datasets/cats/items", limit=2, offset=1)
         assert page["total"] == 4 and [item["number"] for item in page["items"]] == [2, 3]
-        assert page["items"][0]["caption"] == "sks ohwx cat number 1, a catalogue"
+        assert page["items"][0]["caption"] == "ohwx cat number 1, a catalogue"
         assert (page["items"][0]["source"], page["items"][0]["frames"]) == ("1.mp4", 32)
         path = f"{BASE}/datasets/cats/items/4/caption"
-        assert desk.site.data("GET", path)["caption"] == "sks"
+        assert desk.site.data("GET", path)["caption"] == "cats"
         assert desk.site.data("PUT", path, {"caption": "a red\n rectangle "})["caption"] == "a red rectangle"
         assert (directory / "4.txt").read_text() == "a red rectangle"
         (directory / "4.txt").unlink()
@@ -526,8 +545,6 @@ class TestToml:
     def test_proposed(self, desk: Desk) -> None:
         directory = desk.dataset()
         answer = desk.site.data("POST", f"{BASE}/datasets/cats/toml", {"epochs": 3})
-        import toml
-
         assert toml.loads(answer["toml"]) == answer["dataset"]
         assert (directory / "meta" / "dataset.toml").read_text() == answer["toml"]
         assert answer["dataset"]["frame_buckets"] == [1, 13, 29, 45]

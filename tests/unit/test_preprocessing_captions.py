@@ -135,12 +135,12 @@ class TestOpenAI:
             return 200, {}, GOOD
 
         server.replies = [late]
-        with pytest.raises(CaptionError, match="cannot be reached: .*timed out"):
+        with pytest.raises(CaptionError, match=r"cannot be reached: .*timed out"):
             endpoint(server, timeout=0.05).ask("x")
         gate.set()
 
     def test_nobody_there(self) -> None:
-        with pytest.raises(CaptionError, match="cannot be reached: .*refused"):
+        with pytest.raises(CaptionError, match=r"cannot be reached: .*refused"):
             Endpoint("http://127.0.0.1:9", "m", sleep=lambda _: None).ask("x")
 
     @pytest.mark.parametrize("code, final", [(401, True), (403, True), (404, True), (400, False), (422, False)])
@@ -157,7 +157,7 @@ class TestOpenAI:
     )  # fmt: skip
     def test_answers_that_are_none(self, server: Server, answer: Any) -> None:
         server.replies = [(200, {}, answer)]
-        with pytest.raises(CaptionError, match="no chat completion|no text"):
+        with pytest.raises(CaptionError, match=r"no chat completion|no text"):
             endpoint(server).ask("x")
 
     def test_an_answer_in_parts(self, server: Server) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 import zlib
 from fractions import Fraction
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ class TestVideos:
         seen = look(places.media(1, "mp4"))
         assert len(seen.frames) == 2 * fps
         shades = seen.brightness()
-        assert all(b >= a - 2 for a, b in zip(shades, shades[1:], strict=False)), shades
+        assert all(b >= a - 2 for a, b in pairwise(shades)), shades
         assert shades[-1] - shades[0] > 150
 
     def test_frames_are_shown_when_their_timestamps_say(self, tmp_path: Path, places: Places) -> None:
@@ -76,7 +77,7 @@ class TestVideos:
         convert(make_video(tmp_path / "a.mp4", times=[0, 0.1, 1.5], fps=10), places, fps=10)
         shades = look(places.media(1, "mp4")).brightness()
         assert len(shades) in (16, 20)
-        steps = [index for index, (a, b) in enumerate(zip(shades, shades[1:], strict=False), 1) if b - a > 30]
+        steps = [index for index, (a, b) in enumerate(pairwise(shades), 1) if b - a > 30]
         assert steps == [1, 15]
 
     def test_shown_upright(self, tmp_path: Path, places: Places) -> None:
