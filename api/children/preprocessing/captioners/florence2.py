@@ -36,12 +36,20 @@ class Florence2:
         self._device, self._dtype = ("cuda", torch.float16) if cuda else ("cpu", torch.float32)
         try:
             self._processor: Any = transformers.AutoProcessor.from_pretrained(directory, local_files_only=True)
-            model: Any = transformers.Florence2ForConditionalGeneration.from_pretrained(
-                directory, local_files_only=True, dtype=self._dtype
+            model: Any
+            model, loaded = transformers.Florence2ForConditionalGeneration.from_pretrained(
+                directory, local_files_only=True, dtype=self._dtype, output_loading_info=True
             )
         except (OSError, ValueError, KeyError, AttributeError, RuntimeError, ImportError) as problem:
             raise CaptionError(f"Florence-2 in {directory} cannot be loaded: {problem}", final=True) from None
+        if missing := loaded["missing_keys"]:  # transformers would put random numbers there
+            raise CaptionError(
+                f"the weights in {directory} do not fit ({len(missing)} are missing): a model in transformers' own format "
+                "is needed, such as those of florence-community",
+                final=True,
+            )
         self._model = model.to(self._device).eval()
+        self._longest = model.generation_config.max_new_tokens or LONGEST
 
     def caption(self, subject: Subject) -> str:
         with Image.open(subject.picture) as opened:
@@ -50,7 +58,7 @@ class Florence2:
         inputs = inputs.to(self._device, self._dtype)  # whole numbers stay what they are
         try:
             with self._torch.inference_mode():
-                written = self._model.generate(**inputs, max_new_tokens=LONGEST, num_beams=3, do_sample=False)
+                written = self._model.generate(**inputs, max_new_tokens=self._longest, num_beams=3, do_sample=False)
         except RuntimeError as problem:  # the GPU's memory among it
             raise CaptionError(f"Florence-2: {problem}") from None
         return text_of(self._processor.batch_decode(written, skip_special_tokens=True)[0], self._prompt)
