@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CAPTIONS := .venv-captions
 
-.PHONY: help setup demo test test-slow lint types arch bench docs check clean
+.PHONY: help setup demo test test-slow test-captions lint types arch bench docs check clean
 
 help:
 	@echo "make demo       set up, then train the bundled small diffusion model through the API"
 	@echo "make test       set up, then run the tests"
 	@echo "make test-slow  the tests that take minutes (chaos, flood, a million points)"
+	@echo "make test-captions  the florence2 captioner, with transformers in $(CAPTIONS)"
 	@echo "make check      lint, types and layers"
 	@echo "make bench      measure, as ratios to a baseline of the same run"
 	@echo "make docs       write docs/openapi.json"
@@ -27,10 +29,21 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not captions"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+test-captions: $(CAPTIONS)/.installed
+	$(CAPTIONS)/bin/python -m pytest -m captions tests/captions
+
+# over the packages of $(VENV): transformers and what it brings, 190 MB
+$(CAPTIONS)/.installed: requirements/captions.txt $(STAMP)
+	@test -x $(CAPTIONS)/bin/python || $(PYTHON) -m venv $(CAPTIONS)
+	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > \
+	  "$$($(CAPTIONS)/bin/python -c 'import site; print(site.getsitepackages()[0])')/base.pth"
+	@$(CAPTIONS)/bin/pip install --quiet --disable-pip-version-check -r requirements/captions.txt -c constraints.txt
+	@touch $@
 
 check: lint types arch
 
@@ -51,4 +64,4 @@ docs: setup
 	$(BIN)/python -m api.routes.documentation > docs/openapi.json
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(CAPTIONS)

@@ -23,6 +23,7 @@ BENCHMARKS = {
     "history": "a metric's history of 1,000 to 1,000,000 points",
     "jobs": "100,000 jobs",
     "streams": "event streams",
+    "preprocessing": "videos into a dataset",
 }
 
 

@@ -52,7 +52,9 @@ def build(directory: Path) -> Path:
     )  # fmt: skip
     torch.manual_seed(7)
     model = Florence2ForConditionalGeneration(Florence2Config(text_config=text, vision_config=vision, image_token_id=4))
-    model.generation_config.max_new_tokens = 12  # it never comes to an end by itself
+    model.generation_config.max_new_tokens = 12  # it knows no end
+    model.generation_config.min_new_tokens = 10
+    model.generation_config.suppress_tokens = [0, 1, 3, 4]  # and would say nothing but special tokens
     model.save_pretrained(directory)
     Florence2Processor(images, tokenizer).save_pretrained(directory)
     return directory
@@ -103,9 +105,9 @@ def test_no_model_is_said_and_the_items_are_kept(tmp_path: Path) -> None:
 
 def test_weights_of_another_model_are_not_used(tmp_path: Path, florence: Path) -> None:
     """transformers would fill what is missing with random numbers and only warn."""
-    from safetensors.torch import load_file, save_file
-
     import shutil
+
+    from safetensors.torch import load_file, save_file
 
     other = tmp_path / "other"
     shutil.copytree(florence, other)

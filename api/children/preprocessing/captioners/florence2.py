@@ -44,8 +44,8 @@ class Florence2:
             raise CaptionError(f"Florence-2 in {directory} cannot be loaded: {problem}", final=True) from None
         if missing := loaded["missing_keys"]:  # transformers would put random numbers there
             raise CaptionError(
-                f"the weights in {directory} do not fit ({len(missing)} are missing): a model in transformers' own format "
-                "is needed, such as those of florence-community",
+                f"the weights in {directory} do not fit ({len(missing)} are missing): a model in transformers' own "
+                "format is needed, such as those of florence-community",
                 final=True,
             )
         self._model = model.to(self._device).eval()
