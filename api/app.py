@@ -17,7 +17,7 @@ from flask import Flask
 from flask_smorest import Api
 
 from api.models.room import Room
-from api.routes import auth, documentation, observe, preprocessing, system, training
+from api.routes import auth, documentation, observe, preprocessing, system, training, webhooks
 from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
@@ -26,11 +26,13 @@ from api.services.accounts import AccountService
 from api.services.captions import Captions
 from api.services.container import Services
 from api.services.datasets import Datasets
+from api.services.deliveries import Deliverer, Sender
 from api.services.endings import Endings
 from api.services.engines.base import Engine
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
 from api.services.engines.preprocessing import Keys, PreprocessingEngine
 from api.services.engines.preprocessing.captioners import CaptionSettings
+from api.services.engines.script import ScriptEngine
 from api.services.executors.local import LocalExecutor
 from api.services.feed import Feed
 from api.services.gpus.base import GpuSource
@@ -45,9 +47,11 @@ from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
 from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
+from api.services.webhooks import WebhookService
 from api.services.workspaces import Workspaces
 from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
 from api.utils import faults
+from api.utils.outbound import Permitted
 from api.utils.paths import AllowedRoots
 from api.utils.streams import Streams
 from api.version import VERSION
@@ -122,6 +126,7 @@ def build_engines(
                 settings.caption_detector,
             ),
         ),
+        ScriptEngine(roots, settings.script_python),
     )
     return {engine.name: engine for engine in engines}
 
@@ -142,6 +147,10 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         faults.arm(settings.fault or None)
     except ValueError as problem:
         raise SettingError(f"TRAINYARD_FAULT names {problem}") from None
+    try:
+        permitted = Permitted.parse(settings.webhook_allowed_hosts)
+    except ValueError as problem:
+        raise SettingError(f"TRAINYARD_WEBHOOK_ALLOWED_HOSTS names {problem}") from None
     workspaces = Workspaces(settings.data_dir, settings.config_dir, settings.log_dir, settings.output_dir)
     workspaces.prepare()
     spool = settings.data_dir / "tmp"
@@ -201,6 +210,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         machine=machine,
         engines=engines,
         supervisor=supervisor,
+        webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
         feed=feed,
         streams=Streams(MAX_STREAMS),
         closing=Event(),
@@ -216,6 +226,7 @@ def start(services: Services) -> None:
     services.jobs.finish_removals()
     services.prepared.recover()
     services.supervisor.start()
+    services.webhooks.deliverer.start()
 
 
 def stop(services: Services) -> None:
@@ -223,6 +234,7 @@ def stop(services: Services) -> None:
     services.closing.set()
     services.feed.notify()
     services.supervisor.close()
+    services.webhooks.deliverer.stop()
     services.gpus.monitor.stop()
     services.db.close()
 
@@ -236,6 +248,7 @@ BLUEPRINTS = (
     system.gpu_blueprint,
     system.system_blueprint,
     *auth.BLUEPRINTS,
+    webhooks.blueprint,  # after auth's, which bring the converter of row ids
 )
 
 

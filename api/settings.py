@@ -143,6 +143,8 @@ SETTINGS: tuple[Setting, ...] = (
             "the interpreter of that install's own environment (default: the service's)", "FILE"),
     Setting("diffusion_pipe_launcher", _choice("auto", "deepspeed", "python"), "auto",
             "how train.py is started: through the deepspeed launcher, plainly, or what is there"),
+    Setting("script_python", _interpreter, sys.executable,
+            "the interpreter of scripts that name none (default: the service's)", "FILE"),
     Setting("allowed_roots", _paths, lambda s: str(s["data_dir"] / "workspace"),
             "where client-supplied paths may point, separated by ':' (default: <data>/workspace)", "DIRS"),
     Setting("stop_grace", _seconds, "120", "seconds a graceful stop waits for the trainer to save", "SECONDS"),
@@ -172,6 +174,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("executor", _choice("local"), "local", "where jobs run"),
     Setting("trusted_hosts", _words, "", "further Host names to answer to, separated by commas", "NAMES"),
     Setting("cors_origins", _words, "", "web origins whose pages may use the API, separated by commas", "ORIGINS"),
+    Setting("webhook_allowed_hosts", _words, "",
+            "hosts, host:port, addresses or networks off the public internet that webhooks may go to, "
+            "separated by commas", "HOSTS"),
     Setting("log_format", _choice("text", "json"), "text", "the service's own log, on standard error"),
     Setting("fault", str, "", "for tests: the named crash point ends the service like a SIGKILL", "NAME"),
 )  # fmt: skip
@@ -189,6 +194,7 @@ class Settings:
     diffusion_pipe_root: Path
     diffusion_pipe_python: str
     diffusion_pipe_launcher: str
+    script_python: str
     allowed_roots: tuple[Path, ...]
     stop_grace: float
     stall_seconds: float
@@ -212,6 +218,7 @@ class Settings:
     executor: str
     trusted_hosts: tuple[str, ...]
     cors_origins: tuple[str, ...]
+    webhook_allowed_hosts: tuple[str, ...]
     log_format: str
     fault: str
 

@@ -97,7 +97,35 @@ class Note:
     value: Any
 
 
-Event = Metric | Advance | Saved | Done | Fault | Warn | Note
+class Source(StrEnum):
+    """Where a `Reading` was found, which decides what its count means."""
+
+    LINE = "line"  # a printed line: it counts steps, of an epoch where it names one
+    BAR = "bar"  # a progress bar that counts training steps
+    BARE_BAR = "bare_bar"  # a progress bar that does not say what it counts
+    EPOCHS = "epochs"  # a progress bar that counts epochs
+    REPORT = "report"  # values whose step stands in the bar that is drawn after them (Hugging Face's Trainer)
+    FILE = "file"  # an event file
+
+
+class Reading(NamedTuple):
+    """Numbers as a script that nobody prepared prints them. What they mean depends on what it printed before (does a
+    step begin anew in each epoch, is the first epoch 0?), so `models.reading` turns them into progress and metrics."""
+
+    source: Source = Source.LINE
+    values: tuple[tuple[str, float | None], ...] = ()
+    epoch: float | None = None  # as printed; a fraction is that of Hugging Face
+    total_epochs: int | None = None
+    counted: int | None = None
+    total: int | None = None  # of what `counted` counts
+    epoch_values: bool = False  # the values are those of the whole epoch although there is a count
+    inside: bool = False  # of a moment inside the epoch although there is no count
+    phase: Phase | None = None
+    time_per_step: float | None = None  # seconds
+    at: float | None = None  # Unix seconds, where the source says
+
+
+Event = Metric | Advance | Saved | Done | Fault | Warn | Note | Reading
 
 
 class Parsed(NamedTuple):

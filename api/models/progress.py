@@ -45,6 +45,10 @@ class Progress:
     last_save_seconds: float | None = None
     updated_at: float | None = None  # Unix seconds
     notes: Mapping[str, Any] = field(default_factory=dict)  # see events.Note
+    epochs_done: int | None = None  # whole epochs, where they are all that a script tells
+    epochs_done_here: int | None = None  # of those, the ones that this attempt did
+    epoch_done_at: float | None = None  # Unix seconds: when the last of them was read of
+    context: Mapping[str, Any] = field(default_factory=dict)  # what models.reading has learnt of a script's habits
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Progress:
@@ -119,6 +123,10 @@ class Progress:
                     after["best_loss"] = best = value
             else:
                 after["epoch_loss"] = value
+                if self.step is None and self.epochs_done is not None:  # a script that prints no other
+                    after["loss"] = value
+                    best = value if best is None or (value is not None and value < best) else best
+                    after["best_loss"] = best
                 if value is not None and (best_epoch is None or value < best_epoch):
                     best_epoch = value
                     after |= {"best_epoch_loss": value, "best_epoch": metric.epoch}
@@ -138,9 +146,9 @@ def shown(
     """The `progress` group of training v1. `eta_seconds` only from this attempt's own speed."""
     elapsed = None if started_at is None else max(0.0, (ended_at if ended_at is not None else now) - started_at)
     overall = _share(progress.step, progress.total_steps, status)
-    eta = None
-    if status is JobStatus.RUNNING and progress.total_steps and progress.step and progress.time_per_step:
-        eta = max(0.0, (progress.total_steps - progress.step) * progress.time_per_step)
+    if overall is None:
+        overall = _share(progress.epochs_done, progress.total_epochs, status)
+    eta = _eta(progress, started_at, now) if status is JobStatus.RUNNING else None
     return {
         "current_epoch": progress.current_epoch(),
         "total_epochs": progress.total_epochs,
@@ -156,6 +164,17 @@ def shown(
         "training_time": None if elapsed is None else round(elapsed, 1),
         "training_time_formatted": None if elapsed is None else duration(elapsed),
     }
+
+
+def _eta(progress: Progress, started_at: float | None, now: float) -> float | None:
+    """Seconds; from the trainer's time for a step, else from the measured time of the whole epochs."""
+    if progress.total_steps and progress.step and progress.time_per_step:
+        return max(0.0, (progress.total_steps - progress.step) * progress.time_per_step)
+    done, at = progress.epochs_done_here, progress.epoch_done_at
+    if not done or at is None or started_at is None or progress.epochs_done is None or not progress.total_epochs:
+        return None
+    one = max(0.0, at - started_at) / done
+    return max(0.0, one * (progress.total_epochs - progress.epochs_done) - max(0.0, now - at))
 
 
 def _batch(progress: Progress) -> int | None:

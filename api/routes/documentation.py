@@ -298,6 +298,8 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "gpu_id": {"description": "the GPU's number", "schema": {"type": "integer", "minimum": 0}, "example": 0},
     "user_id": {"description": "the user's id", "schema": _ROW, "example": 2},
     "token_id": {"description": "the token's id", "schema": _ROW, "example": 7},
+    "webhook_id": {"description": "the webhook's id", "schema": _ROW, "example": 3},
+    "delivery_id": {"description": "the delivery's id", "schema": _ROW, "example": 118},
     "workspace_id": {"description": "the workspace's id", "schema": _ROW, "example": 1},
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.routes.webhook_examples import WEBHOOKS
+
 WHEN = 1795259583
 ID = "train_20261121_111249_3471c10c"
 RUN = f"/srv/trainyard/training_runs/{ID}/20261121_11-12-56"
@@ -443,6 +445,18 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
                             "properties": {"model_type": {"type": "string", "enum": ["flux", "sdxl", "wan"]}},
                         },
                     },
+                    {
+                        "name": "script",
+                        "available": True,
+                        "version": "env-3f9a1c07",
+                        "reason": None,
+                        "parameters": {
+                            "$schema": "https://json-schema.org/draft/2020-12/schema",
+                            "type": "object",
+                            "required": ["script_path"],
+                            "properties": {"script_path": {"type": "string", "pattern": "^/"}},
+                        },
+                    },
                 ]
             }
         )
@@ -506,4 +520,5 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         "201": _answer(USER, "member added", 201),
     },
     ("delete", f"{_A}/workspaces/{{workspace_id}}/members/{{user_id}}"): {"200": _answer({"id": 2}, "member removed")},
+    **WEBHOOKS,
 }

@@ -12,6 +12,7 @@ from api.models.schemas import jobs as schemas
 from api.models.schemas.training import TooFewSchema
 from api.routes.blueprint import Blueprint
 from api.routes.http import IDEMPOTENCY_KEY, actor, answer, enveloped, idempotency, services
+from api.services.engines.script.environment import environment_id
 from api.services.store.jobs import JobFilter, Sort
 from api.services.store.logs import SpanFilter
 from api.utils.errors import NotFound
@@ -97,7 +98,7 @@ def get(job_id: str) -> Response:
             "model_id": None,
             "memory": job.spec.resources.memory,
             "priority": job.priority,
-            "env_id": job.spec.params.get("env_id"),
+            "env_id": environment_id(job.spec.params["python"]),
             "workspace_id": job.team_id,
             "ended_at": iso(job.ended_at),
             "exit_code": attempts[-1].exit_code,

@@ -42,6 +42,8 @@ def progress_groups(job: Job) -> dict[str, Any]:
 def _phase(job: Job, progress: Progress) -> str:
     if job.status is JobStatus.QUEUED:
         return Phase.QUEUED
+    if job.status is JobStatus.COMPLETED:
+        return Phase.DONE
     if progress.phase is Phase.QUEUED:  # claimed; nothing was read of it yet
         return Phase.DONE if job.status.is_terminal else Phase.STARTING
     return progress.phase

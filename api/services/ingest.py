@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from api.models.events import PLAIN, Advance, Axis, Done, Event, Fault, Metric, Note, Parsed, Saved, Warn
+from api.models.events import PLAIN, Advance, Axis, Done, Event, Fault, Metric, Note, Parsed, Reading, Saved, Warn
 from api.models.job import Attempt, Job, Phase
 from api.models.progress import Progress
+from api.models.reading import Readings
 from api.models.workspace import Workspace
 from api.services.engines.base import Engine
 from api.services.store import events as feed
@@ -91,6 +92,7 @@ class Ingestor:
         chunk = self._read_log(final, pid)
         if chunk is not None:
             self._take_log(chunk, batch, now)
+            batch.close(now)
         behind = chunk is not None and not chunk.at_end
         if not behind and (final or now - self._looked_at_files >= FILES_EVERY or now < self._looked_at_files):
             self._looked_at_files = now
@@ -180,7 +182,8 @@ class Ingestor:
                 batch.warn(f"the event file {path.name} cannot be read: {problem.strerror}")
                 continue
             for scalar in scalars:
-                for event in self._engine.from_tensorboard(scalar.tag, scalar.step, scalar.value, scalar.wall_time):
+                given = (scalar.tag, scalar.step, scalar.value, scalar.wall_time, path.parent.name)
+                for event in self._engine.from_tensorboard(*given):
                     batch.add(event, scalar.wall_time)
             if corrupt:
                 batch.warn(f"the event file {path.name} is damaged at byte {after}; what follows is not read")
@@ -264,6 +267,7 @@ class _Batch:
         self.before = progress
         self.progress = progress
         self.metrics: list[Metric] = []
+        self._readings = Readings()
         self.warnings = list(warnings)
         self._known_warnings = len(warnings)
         self.spans: list[logs.Span] = []
@@ -292,6 +296,18 @@ class _Batch:
             self.progress = self.progress.evolve(phase=Phase.SAVING, saving_since=now)
         elif isinstance(event, Done):
             self.progress = self.progress.evolve(finished=True)
+        elif isinstance(event, Reading):
+            self._read(lambda: self._readings.take(self.progress, event, now))
+
+    def close(self, now: float) -> None:
+        """The log of this turn is read to its end."""
+        self._read(lambda: self._readings.flush(self.progress, now))
+
+    def _read(self, placed: Callable[[], tuple[Progress, list[Metric]]]) -> None:
+        before = self.progress
+        self.progress, metrics = placed()
+        self.metrics += metrics
+        self._moved(before)
 
     def _placed(self, metric: Metric) -> Metric:
         if metric.axis is Axis.EPOCH or metric.epoch is not None:
@@ -312,9 +328,13 @@ class _Batch:
         if before.saving_since is not None and event.phase not in (None, Phase.SAVING):
             seconds = max(0.0, now - before.saving_since)
             after = after.evolve(saving_since=None, last_save_seconds=round(seconds, 3))
-        if after.step != before.step and after.fatal_since is not None:  # a step after a traceback: it was caught
-            after = after.evolve(fatal_since=None)
         self.progress = after
+        self._moved(before)
+
+    def _moved(self, before: Progress) -> None:
+        """A step after a traceback: it was caught."""
+        if self.progress.fatal_since is not None and self.progress.step != before.step:
+            self.progress = self.progress.evolve(fatal_since=None)
 
     def warn(self, text: str) -> None:
         if text not in self.warnings and len(self.warnings) < WARNINGS:

@@ -29,6 +29,12 @@ LATENCY = Histogram(
     registry=registry,
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
 )
+WEBHOOKS = Counter(
+    "trainyard_webhook_deliveries_total",
+    "Tries to send a webhook, by what came of them",
+    ["outcome"],
+    registry=registry,
+)
 
 
 def exposition(everything: Services) -> bytes:

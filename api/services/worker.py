@@ -206,7 +206,8 @@ class Worker:
             return EndReason.LAUNCH_FAILED
         if seen.oom_killed:
             return EndReason.OUT_OF_MEMORY
-        return EndReason.DONE if seen.exit_code == 0 and self.ingest.progress.finished else EndReason.EXIT_CODE
+        proven = self.ingest.progress.finished or self._engine.exit_code_is_proof
+        return EndReason.DONE if seen.exit_code == 0 and proven else EndReason.EXIT_CODE
 
     def _end(self, reason: EndReason, seen: Observation, now: float) -> None:
         failure = None

@@ -21,6 +21,8 @@ POINTS: frozenset[str] = frozenset(
         "worker.after_finish",
         "stop.after_flag",  # a stop was asked for, nobody has acted
         "delete.after_note",
+        "webhook.after_enqueue",  # a status has changed and its messages are written, none of it committed
+        "webhook.after_send",  # a receiver has a message, nobody wrote that down
         "delete.after_row",  # the row is gone, the files are not
     }
 )

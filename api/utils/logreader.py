@@ -78,8 +78,8 @@ class Chunk:
     """What one turn gave.
 
     `parts`: by line number, for the bars among `lines` and the open one: the segments completed in this
-    turn, to be parsed one by one (of redraws in a row only the last is there). A line that is no bar has
-    none: its text is all there is to parse.
+    turn, to be parsed one by one (of redraws in a row only the first of a line and the last are there). A
+    line that is no bar has none: its text is all there is to parse.
     """
 
     lines: list[Line]
@@ -225,7 +225,10 @@ class _Turn:
             self._part(self._text())
         elif _is_redraw(raw):
             self._keep(start, raw)
-            self.redraw = raw
+            if self.number in self.parts:
+                self.redraw = raw
+            else:  # tqdm redraws its bar after a text that it let through: this one is of the same moment
+                self._part(clean(raw))
         else:
             text = clean(raw)
             if text and not text.isspace():
@@ -254,8 +257,9 @@ class _Turn:
 
     def _flush(self) -> None:
         if self.redraw is not None:
-            raw, self.redraw = self.redraw, None
-            self._part(clean(raw))
+            text, self.redraw = clean(self.redraw), None
+            if self.parts[self.number][-1] != text:
+                self._part(text)
 
     def _open(self, start: int, rest: bytes) -> Line | None:
         text = clean(rest)

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from api.utils.faults import POINTS
-from tests.acceptance.harness import Service, losses
+from tests.acceptance.harness import Service, losses, wait_for
+from tests.unit.receivers import receiving
 
 Maker = Callable[..., Service]
 STEPS = 16
@@ -91,8 +92,31 @@ def deletes(service: Service, point: str) -> None:
     check_one_run(service, other)
 
 
+def notifies(service: Service, point: str) -> None:
+    """A message is never lost nor made up; one that went out unrecorded goes out again, with its id."""
+    with receiving() as receiver:
+        service.environ = {"TRAINYARD_WEBHOOK_ALLOWED_HOSTS": "127.0.0.1"}
+
+        def drive() -> None:
+            service.call("POST", "/api/v1/webhooks", {"url": receiver.url})
+            service.call("POST", "/start", service.request(epochs=2, steps_per_second=200))
+
+        dies_at(service, point, drive)
+        service.start()
+        (job,) = (job["task_id"] for job in service.jobs())
+        service.wait_status(job, "completed")
+        check_one_run(service, job)
+        wait_for(lambda: "job.completed" in [got.type for got in receiver.got], what="the message of the end")
+        told = [got.id for got in receiver.got]
+        assert len(set(told)) == 2, "one message for each change"
+        assert told.count(told[0]) == (2 if point == "webhook.after_send" else 1)
+        assert receiver.got[0].type == "job.started"
+        hook = service.get("/api/v1/webhooks")["webhooks"][0]["id"]
+        wait_for(lambda: service.get(f"/api/v1/webhooks/{hook}/deliveries?state=delivered")["pagination"]["total"] == 2)
+
+
 def story(point: str) -> Callable[[Service, str], None]:
-    return {"stop": stops, "delete": deletes}.get(point.partition(".")[0], outlives)
+    return {"stop": stops, "delete": deletes, "webhook": notifies}.get(point.partition(".")[0], outlives)
 
 
 @pytest.fixture(scope="module")

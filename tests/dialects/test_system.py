@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.dialects.conftest import Site
 
 
@@ -37,6 +39,15 @@ def test_engines(site: Site) -> None:
     assert parameters["required"] == ["model_type", "dataset"]
     assert parameters["x-model-types"]["sdxl"]["required"] == ["checkpoint_path"]
     site.documented.fit(parameters, site.request())
+
+
+def test_the_script_engine_is_listed(site: Site) -> None:
+    engine = next(e for e in site.get("/api/v1/engines")["engines"] if e["name"] == "script")
+    assert (engine["available"], engine["reason"]) == (True, None) and engine["version"].startswith("env-")
+    parameters = engine["parameters"]
+    site.documented.fit(parameters, {"script_path": "/w/train.py", "args": ["--lr", "1e-3"], "framework": "pytorch"})
+    with pytest.raises(AssertionError):
+        site.documented.fit(parameters, {"script_path": "train.py"})
 
 
 def test_health(site: Site) -> None:

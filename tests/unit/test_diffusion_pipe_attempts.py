@@ -292,4 +292,4 @@ def test_totals(home: Path) -> None:
     ],
 )
 def test_scalars(home: Path, tag: str, metric: Metric) -> None:
-    assert list(engine_of(home).from_tensorboard(tag, 7, 0.5, 9.0)) == [metric]
+    assert list(engine_of(home).from_tensorboard(tag, 7, 0.5, 9.0, "run")) == [metric]

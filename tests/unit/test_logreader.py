@@ -200,11 +200,13 @@ def test_bar_is_one_line(log: Log) -> None:
     chunk = log.turn()
     assert chunk.open is not None and chunk.open[0] == 2 and chunk.open.bar
     assert chunk.open.text == "Epoch:  99%|#  | 99/100 [00:01<00:02, 5it/s]"
-    assert chunk.parts == {2: ["Epoch:  98%|#  | 98/100 [00:01<00:02, 5it/s]"]}
+    first, last = "Epoch:   0%|#  | 0/100 [00:01<00:02, 5it/s]", "Epoch:  98%|#  | 98/100 [00:01<00:02, 5it/s]"
+    assert chunk.parts == {2: [first, last]}
     log.append(b"\rEpoch: 100%|###| 100/100 [00:01<00:00, 5it/s]\nnext\n")
     chunk = log.turn()
     assert [line.text for line in chunk.lines] == ["Epoch: 100%|###| 100/100 [00:01<00:00, 5it/s]", "next"]
-    assert chunk.open is None and chunk.parts == {2: [chunk.lines[0].text]}
+    assert chunk.open is None
+    assert chunk.parts == {2: ["Epoch:  99%|#  | 99/100 [00:01<00:02, 5it/s]", chunk.lines[0].text]}
     assert log.bytes()[chunk.lines[0].start : chunk.lines[0].end].decode() == chunk.lines[0].text
 
 

@@ -62,6 +62,7 @@ class ToyEngine:
     """Trainer whose output is what a test writes: `step=N loss=X`, `epoch N/M`, `DONE`, `BOOM: text` and so on."""
 
     name = "toy"
+    exit_code_is_proof = False
 
     def __init__(self) -> None:
         self.soft = False  # whether it can be asked to save and quit
@@ -113,7 +114,7 @@ class ToyEngine:
     def event_files(self, workspace: Workspace) -> Iterable[Path]:
         return sorted(workspace.output_dir.glob("events*"))
 
-    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float) -> Sequence[Event]:
+    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float, run: str) -> Sequence[Event]:
         return (Metric(tag, value, step, at=at),)
 
     def soft_stop(self, workspace: Workspace) -> bool:

@@ -51,6 +51,11 @@ class Engine(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def exit_code_is_proof(self) -> bool:
+        """Whether exit code 0 alone means that a run came to its end; else a `Done` must have been read."""
+        ...
+
     def availability(self) -> Availability: ...
 
     def schema(self) -> Mapping[str, Any]:
@@ -77,8 +82,8 @@ class Engine(Protocol):
         """TensorBoard event files that this attempt may write."""
         ...
 
-    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float) -> Sequence[Event]:
-        """What a scalar of an event file means; () for what the log lines carry already."""
+    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float, run: str) -> Sequence[Event]:
+        """What a scalar of an event file in the directory `run` means; () for what the log lines carry already."""
         ...
 
     def soft_stop(self, workspace: Workspace) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy.sql import ColumnElement, Select
 
 from api.models.job import Attempt, EndReason, Failure, Job, JobSpec, JobStatus, Resources
 from api.models.room import lane_of
-from api.services.store import leases
+from api.services.store import leases, webhooks
 from api.services.store.events import publish
 from api.services.store.schema import attempts, job_gpus, job_tags, jobs
 from api.utils.errors import Conflict, NotFound
@@ -375,6 +375,7 @@ def transition(connection: Connection, job: Job, to: JobStatus, now: float, **va
         raise Conflict(f"job {job.id} changed meanwhile; look again")
     fresh = get(connection, job.id)
     publish_status(connection, fresh, now)
+    webhooks.enqueue(connection, fresh, now)
     return fresh
 
 

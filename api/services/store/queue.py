@@ -146,9 +146,13 @@ def position(connection: Connection, job: Job) -> int | None:
 
 def line(connection: Connection, *, limit: int, until: Job | None = None) -> list[Waiting]:
     """The first `limit` of the queue in order, the held ones last; with `until` only those ahead of that job."""
-    query = _queued() if until is None else _queued(_before(until))
-    ordered = query.order_by(jobs.c.held, *_ORDER).limit(limit)
-    return [_waiting(row) for row in connection.execute(ordered)]
+    ahead = () if until is None else (_before(until),)
+    found: list[Waiting] = []
+    for held in (False, True) if until is None else (False,):
+        for lane in Lane:  # in the index's order, so that a long queue is not sorted to show its beginning
+            part = _queued(jobs.c.lane == lane, jobs.c.held.is_(held), *ahead).order_by(*_ORDER).limit(limit)
+            found += (_waiting(row) for row in connection.execute(part))
+    return sorted(found, key=lambda one: (one.held, *one.order))[:limit]
 
 
 def waiting(connection: Connection, job: Job) -> Waiting:

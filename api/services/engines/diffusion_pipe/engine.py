@@ -41,6 +41,7 @@ class DiffusionPipeEngine:
     bundled: Path | None = None
     datasets: Callable[[str], Path | None] | None = None
     name: str = field(default="diffusion_pipe", init=False)
+    exit_code_is_proof: bool = field(default=False, init=False)
 
     @property
     def _inputs(self) -> Inputs:
@@ -131,7 +132,7 @@ class DiffusionPipeEngine:
     def event_files(self, workspace: Workspace) -> Iterable[Path]:
         return runs.event_files(workspace)
 
-    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float) -> Sequence[Event]:
+    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float, run: str) -> Sequence[Event]:
         """`train/loss` keeps a series of its own: the log's rounded one is `loss`, and it arrives earlier."""
         if tag == "train/epoch_loss":
             return (Metric("loss", value, epoch=step, axis=Axis.EPOCH, at=at),)

@@ -48,6 +48,7 @@ class PreprocessingEngine:
     keys: Keys
     captions: CaptionSettings = field(default_factory=CaptionSettings)
     name: str = field(default="preprocessing", init=False)
+    exit_code_is_proof: bool = field(default=False, init=False)
 
     def availability(self) -> Availability:
         for package in ("av", "PIL"):
@@ -162,7 +163,7 @@ class PreprocessingEngine:
     def event_files(self, workspace: Workspace) -> Iterable[Path]:
         return ()
 
-    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float) -> Sequence[Event]:
+    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float, run: str) -> Sequence[Event]:
         return ()
 
     def soft_stop(self, workspace: Workspace) -> bool:

@@ -351,6 +351,61 @@ def upgrade() -> None:
         batch_op.create_index("ix_prepared_datasets_job_seq", ["job_seq"], unique=False)
         batch_op.create_index("ix_prepared_datasets_owner_id", ["owner_id"], unique=False)
 
+    op.create_table(
+        "webhooks",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("owner_id", sa.Integer(), nullable=False),
+        sa.Column("team_id", sa.Integer(), nullable=True),
+        sa.Column("all_jobs", sa.Boolean(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("events", sa.JSON(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("updated_at", sa.Float(), nullable=False),
+        sa.Column("disabled_reason", sa.Text(), nullable=True),
+        sa.Column("previous_secret", sa.Text(), nullable=True),
+        sa.Column("previous_until", sa.Float(), nullable=True),
+        sa.Column("failing_since", sa.Float(), nullable=True),
+        sa.Column("paused_until", sa.Float(), nullable=True),
+        sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_webhooks_owner_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name=op.f("fk_webhooks_team_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("webhooks", schema=None) as batch_op:
+        batch_op.create_index("ix_webhooks_all_jobs", ["all_jobs"], unique=False)
+        batch_op.create_index("ix_webhooks_owner_id", ["owner_id"], unique=False)
+        batch_op.create_index("ix_webhooks_team_id", ["team_id"], unique=False)
+
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("webhook_id", sa.Integer(), nullable=False),
+        sa.Column("message_id", sa.String(length=64), nullable=False),
+        sa.Column("event", sa.String(length=32), nullable=False),
+        sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("round", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.Float(), nullable=True),
+        sa.Column("delivered_at", sa.Float(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("response", sa.Text(), nullable=False),
+        sa.Column("tries", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["webhook_id"], ["webhooks.id"], name=op.f("fk_webhook_deliveries_webhook_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_deliveries")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("webhook_deliveries", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_webhook_deliveries_due", ["next_attempt_at"], unique=False, sqlite_where=sa.text("state = 'pending'")
+        )
+        batch_op.create_index("ix_webhook_deliveries_list", ["webhook_id", "state", "id"], unique=False)
     # ### end Alembic commands ###
 
 
@@ -361,6 +416,8 @@ def downgrade() -> None:
         batch_op.drop_index("ix_prepared_datasets_job_seq")
 
     op.drop_table("prepared_datasets")
+    op.drop_table("webhook_deliveries")
+    op.drop_table("webhooks")
     op.drop_table("metric_rollups")
     op.drop_table("metric_points")
     op.drop_table("metric_epochs")

@@ -1,0 +1,188 @@
+"""Who may do what, over every route there is: a route that is not in the table below fails.
+
+`read` and `change` are about somebody's thing: who stands outside gets 403, a team mate may read, owner and admin may
+do everything. That no token or a wrong one is 401 on all of them is tested against a real service, since the gate in
+front of the application decides it (tests/acceptance/test_no_entry.py).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from api.models.accounts import Actor, Role, Scope, scopes_of
+from tests.dialects.conftest import Site, template
+
+READERS = {"stranger": False, "mate": True, "owner": True, "admin": True}
+CHANGERS = {"stranger": False, "mate": False, "owner": True, "admin": True}
+ADMINS = {"stranger": False, "mate": False, "owner": False, "admin": True}
+ANYBODY = {"stranger": True, "mate": True, "owner": True, "admin": True}
+
+T = "/api/v1/training"
+ROUTES: dict[str, dict[str, bool]] = {
+    # whoever has come in
+    **dict.fromkeys(
+        [
+            "GET /", "POST /api/token-auth/", "POST /api/v1/auth/login", "POST /api/v1/auth/logout",
+            "GET /api/v1/auth/me", "POST /api/v1/auth/password", "GET /api/v1/auth/tokens", "POST /api/v1/auth/tokens",
+            "GET /api/v1/auth/workspaces", "GET /api/v1/docs", "GET /ui/docs/{name}", "GET /api/v1/openapi.json",
+            "GET /api/v1/engines", "GET /api/v1/system/overview", "GET /api/v1/queue", "GET /healthz", "GET /readyz",
+            "GET /metrics", "GET /api/v1/gpu/status", "GET /api/v1/gpu/summary", "GET /api/v1/gpu/available",
+            "GET /api/v1/gpu/{gpu_id}/details", f"GET {T}/list", f"GET {T}/events", f"POST {T}/start",
+            "GET /api/v1/webhooks",
+            "POST /api/v1/webhooks",
+            f"GET {T}/jobs", "GET /api/v1/webhooks", "POST /api/v1/webhooks", f"POST {T}/jobs",
+        ],
+        ANYBODY,
+    ),
+    **dict.fromkeys(
+        [
+            f"GET {T}/{{task_id}}", f"GET {T}/{{task_id}}/progress", f"GET {T}/{{task_id}}/metrics",
+            f"GET {T}/{{task_id}}/metrics/names", f"GET {T}/{{task_id}}/logs", f"GET {T}/{{task_id}}/logs/search",
+            f"GET {T}/{{task_id}}/logs/stream", f"GET {T}/{{task_id}}/events", f"GET {T}/{{task_id}}/checkpoints",
+            f"GET {T}/{{task_id}}/artifacts", f"GET {T}/{{task_id}}/artifacts/{{path}}", f"GET {T}/jobs/{{job_id}}",
+            f"GET {T}/jobs/{{job_id}}/logs", "GET /api/v1/auth/workspaces/{workspace_id}/members", "GET /api/v1/webhooks/{webhook_id}",
+            "GET /api/v1/webhooks/{webhook_id}/deliveries", "GET /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
+        ],
+        READERS,
+    ),
+    **dict.fromkeys(
+        [
+            f"DELETE {T}/{{task_id}}", f"PATCH {T}/{{task_id}}", f"POST {T}/stop/{{task_id}}",
+            f"POST {T}/resume/{{task_id}}", f"POST {T}/restart/{{task_id}}", f"POST {T}/hold/{{task_id}}",
+            f"POST {T}/release/{{task_id}}", f"DELETE {T}/jobs/{{job_id}}", f"POST {T}/jobs/{{job_id}}/stop",
+            "PATCH /api/v1/webhooks/{webhook_id}",
+            "DELETE /api/v1/webhooks/{webhook_id}", "POST /api/v1/webhooks/{webhook_id}/test",
+            "POST /api/v1/webhooks/{webhook_id}/rotate-secret",
+            "POST /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
+        ],
+        CHANGERS,
+    ),
+    **dict.fromkeys(
+        [
+            "PUT /api/v1/gpu/{gpu_id}/drain", "DELETE /api/v1/gpu/{gpu_id}/drain", "GET /api/v1/auth/users",
+            "POST /api/v1/auth/users", "PATCH /api/v1/auth/users/{user_id}", "DELETE /api/v1/auth/users/{user_id}",
+            "POST /api/v1/auth/workspaces", "POST /api/v1/auth/workspaces/{workspace_id}/members",
+            "DELETE /api/v1/auth/workspaces/{workspace_id}/members/{user_id}",
+        ],
+        ADMINS,
+    ),
+}  # fmt: skip
+ROUTES["DELETE /api/v1/auth/tokens/{token_id}"] = CHANGERS
+#: where somebody else's thing is not there at all
+HIDDEN = {"DELETE /api/v1/auth/tokens/{token_id}"}
+#: these ask for the password, whatever the token
+BY_PASSWORD = {"POST /api/token-auth/", "POST /api/v1/auth/login", "POST /api/v1/auth/password"}
+#: open streams: only those who may not are asked for, the others would be told for ever
+STREAMS = {f"GET {T}/{{task_id}}/events", f"GET {T}/{{task_id}}/logs/stream"}
+QUERIES = {f"GET {T}/{{task_id}}/logs/search": "?keyword=x"}
+#: what a body must hold to get as far as the question whose thing it is
+BODIES = {
+    f"PATCH {T}/{{task_id}}": {"priority": 3},
+    "PATCH /api/v1/webhooks/{webhook_id}": {"description": "x"},
+    "PUT /api/v1/gpu/{gpu_id}/drain": {"reason": "x"},
+    "POST /api/v1/auth/users": {"name": "new one", "password": "correct horse battery"},
+    "PATCH /api/v1/auth/users/{user_id}": {"role": "member"},
+    "POST /api/v1/auth/workspaces": {"name": "new one"},
+    "POST /api/v1/auth/workspaces/{workspace_id}/members": {"name": "stranger"},
+}
+#: of these the answer does not depend on who asks, and asking would end a session or wait for ever
+NOT_CALLED = {"POST /api/v1/auth/logout", f"GET {T}/events"}
+
+
+class Town:
+    """A workspace with an owner of things and a mate, a stranger, and an admin. Things are made anew for each call."""
+
+    def __init__(self, site: Site) -> None:
+        accounts, operator = site.services.accounts, site.operator
+        self.site = site
+        known = {user.name: user for user in accounts.users(operator)}
+        self.ids = {
+            name: (known.get(name) or accounts.add_user(operator, name, None, role)).id
+            for name, role in (
+                ("stranger", Role.MEMBER), ("mate", Role.MEMBER), ("owner", Role.MEMBER), ("admin", Role.ADMIN),
+                ("someone", Role.MEMBER),
+            )
+        }  # fmt: skip
+        teams = {team.name: team.id for team in accounts.teams(operator)}
+        self.team = teams.get("town") or accounts.add_team(operator, "town").id
+        for name in ("mate", "owner"):
+            if self.ids[name] not in {user.id for user in accounts.members(operator, self.team)}:
+                accounts.join(operator, self.team, self.ids[name])
+
+    def actor(self, name: str, scopes: frozenset[Scope] | None = None) -> Actor:
+        role = Role.ADMIN if name == "admin" else Role.MEMBER
+        teams = frozenset({self.team}) if name in ("mate", "owner") else frozenset()
+        return Actor(self.ids[name], name, role, scopes or scopes_of(role), teams)
+
+    def things(self) -> dict[str, object]:
+        """One of everything that the owner has, for the parameters of paths."""
+        site, owner = self.site, self.actor("owner")
+        task = site.data("POST", "/start", site.request(workspace_id=self.team), code=201, who=owner)["task_id"]
+        script = site.home / "workspace" / "matrix.py"
+        script.write_text("pass\n")
+        body = {
+            "name": "x", "framework": "pytorch", "script_path": str(script), "cpu": 1, "memory": 2**20, "gpu": 0,
+            "workspace_id": self.team,
+        }  # fmt: skip
+        job = site.call("POST", f"{T}/jobs", body, who=owner).get_json()["data"]["job_id"]
+        token = site.services.accounts.create_token(owner, "x")[0].id
+        for one in site.call("GET", "/api/v1/webhooks", who=owner).get_json()["data"]["webhooks"]:
+            site.call("DELETE", f"/api/v1/webhooks/{one['id']}", who=owner)
+        hook = {"url": "http://hooks.invalid/", "workspace_id": self.team, "enabled": False}
+        webhook = site.data("POST", "/api/v1/webhooks", hook, code=201, who=owner)["id"]
+        return {
+            "webhook_id": webhook, "delivery_id": 1,
+            "task_id": task, "job_id": job, "path": "x", "name": "index.html", "gpu_id": 0, "token_id": token,
+            "user_id": self.ids["someone"], "workspace_id": self.team,
+        }  # fmt: skip
+
+
+@pytest.fixture
+def town(site: Site) -> Town:
+    site.gpus(1)
+    return Town(site)
+
+
+def routes(site: Site) -> list[str]:
+    return sorted(
+        f"{method} {template(rule.rule)}"
+        for rule in site.app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    )
+
+
+def test_every_route_is_in_the_table(site: Site) -> None:
+    assert routes(site) == sorted(ROUTES)
+
+
+@pytest.mark.parametrize("route", sorted(set(ROUTES) - NOT_CALLED))
+def test_who_may(town: Town, route: str) -> None:
+    method, path = route.split(" ")
+    for name, allowed in ROUTES[route].items():
+        if allowed and route in STREAMS:
+            continue
+        target = path.format(**town.things()) + QUERIES.get(route, "")
+        status = town.site.call(method, target, BODIES.get(route), who=town.actor(name)).status_code
+        refused = 404 if route in HIDDEN else 403
+        assert (status == refused) is not allowed and status != 401, f"{name}: {status}"
+
+
+@pytest.mark.parametrize("route", sorted(r for r in ROUTES if not r.startswith("GET ")))
+def test_a_token_that_may_only_read_changes_nothing(town: Town, route: str) -> None:
+    if route in NOT_CALLED or route in BY_PASSWORD:
+        return
+    method, path = route.split(" ")
+    name = "admin" if ROUTES[route] is ADMINS else "owner"
+    body = BODIES.get(route)
+    if route == f"POST {T}/start":
+        body = town.site.request()
+    elif route in (f"POST {T}/jobs", "POST /api/v1/auth/password", "POST /api/v1/auth/tokens", "POST /api/v1/webhooks"):
+        body = {
+            f"POST {T}/jobs": {"name": "x", "framework": "pytorch", "script_path": str(town.site.home / "workspace" / "matrix.py"),
+                               "cpu": 1, "memory": 2**20, "gpu": 0},
+            "POST /api/v1/auth/password": {"password": "x", "new_password": "correct horse battery"},
+            "POST /api/v1/auth/tokens": {"label": "x"},
+            "POST /api/v1/webhooks": {"url": "http://hooks.invalid/"},
+        }[route]  # fmt: skip
+    who = town.actor(name, frozenset({Scope.READ}))
+    assert town.site.call(method, path.format(**town.things()), body, who=who).status_code == 403
