@@ -29,7 +29,7 @@ class Places:
         return self.root / f"{number}.txt"
 
     def first_frame(self, number: int) -> Path:
-        return self.meta / "first_frames" / f"{number}.png"
+        return self.meta / "first_frames" / f"{number}.jpg"
 
     def thumbnail(self, number: int) -> Path:
         return self.meta / "thumbnails" / f"{number}.jpg"

@@ -218,7 +218,7 @@ class _Clip:
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, fps)
         picture = frame.to_image()  # type: ignore[no-untyped-call]
-        picture.save(places.first_frame(number), "PNG", compress_level=1)
+        picture.save(places.first_frame(number), "JPEG", quality=95, subsampling=0)
         save_thumbnail(picture, places.thumbnail(number))
 
     def add(self, frame: VideoFrame) -> None:
