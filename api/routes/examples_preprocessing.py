@@ -147,6 +147,8 @@ PREPROCESSING_EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         "200": _answer({"dataset_name": "cats", "number": 1, "caption": "sks a cat asleep on a mat"}),
         "409": _MAKING,
     },
+    ("get", f"{_D}/items/{{number}}/media"): {"409": _MAKING},
+    ("get", f"{_D}/items/{{number}}/thumbnail"): {"409": _MAKING},
     ("post", f"{_D}/captions"): {
         "request": {"find": "sks", "replace": "zwx"},
         "200": _answer({"dataset_name": "cats", "items": 3, "changed": 3, "left_empty": []}),

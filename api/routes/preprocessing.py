@@ -34,7 +34,10 @@ NUMBER = "<int(min=1,max=10000000):number>"
 @blueprint.alt_response(409, schema=enveloped(None), description="the name is taken")
 def start(body: dict[str, Any]) -> Response:
     """Make a captioned dataset of a directory's videos and images."""
-    job = services().preprocessing.start(actor(), body)
+    who, team_id = actor(), body.pop("workspace_id", None)
+    if team_id is not None:
+        services().accounts.team_for(who, team_id)
+    job = services().preprocessing.start(who, body, team_id=team_id)
     known = _status(job)
     kept = {name: known[name] for name in ("preprocessing_id", "dataset_name", "status", "output_directory")}
     more = {"message": "preprocessing queued", "captioner": known["captioner"]}
@@ -200,6 +203,7 @@ def replace_captions(body: dict[str, Any], dataset_name: str) -> Response:
 
 
 @blueprint.get(f"/datasets/<dataset_name>/items/{NUMBER}/media")
+@blueprint.alt_response(409, schema=enveloped(None), description="it is being made")
 def media(dataset_name: str, number: int) -> Response:
     """The video (H.264 in MP4) or the image (PNG) itself."""
     found, item = _item(dataset_name, number)
@@ -207,6 +211,7 @@ def media(dataset_name: str, number: int) -> Response:
 
 
 @blueprint.get(f"/datasets/<dataset_name>/items/{NUMBER}/thumbnail")
+@blueprint.alt_response(409, schema=enveloped(None), description="it is being made")
 def thumbnail(dataset_name: str, number: int) -> Response:
     """A small picture of it."""
     found, item = _item(dataset_name, number)

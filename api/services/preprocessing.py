@@ -37,7 +37,7 @@ class PreprocessingService:
         self._keys = keys
         self._clock = clock
 
-    def start(self, actor: Actor, wanted: Mapping[str, Any]) -> Job:
+    def start(self, actor: Actor, wanted: Mapping[str, Any], *, team_id: int | None = None) -> Job:
         """Into the queue, with its name reserved in the same transaction. The key goes no further than our memory."""
         params = {name: value for name, value in wanted.items() if name != KEY}
         key = wanted.get(KEY)
@@ -52,7 +52,7 @@ class PreprocessingService:
 
         self._datasets.tidy()
         try:
-            return self._jobs.submit(actor, spec, PREPROCESSING, also=also)
+            return self._jobs.submit(actor, spec, PREPROCESSING, team_id=team_id, also=also)
         except BaseException:
             for job_id in made:  # it was not committed
                 self._keys.forget(job_id)

@@ -79,6 +79,7 @@ class PreprocessingStartSchema(Strict):
         validate=_key,
         metadata={"description": "for the configured endpoint; kept in memory only, never written anywhere"},
     )
+    workspace_id = integer(1, metadata={"description": "a workspace of yours, whose members may read it"})
     fps = integer(1, 120, load_default=16, metadata={"description": "frames a second of every video; duration is kept"})
     resolution = Resolution(
         metadata={
