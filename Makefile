@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 KRAKEN := .venv-kraken
 KRAKEN_STAMP := $(KRAKEN)/.installed
+CAPTIONS := .venv-captions
 
-.PHONY: help setup demo kraken test test-slow test-kraken lint types arch bench docs check clean
+.PHONY: help setup demo kraken test test-slow test-kraken test-captions lint types arch bench docs check clean
 
 help:
 	@echo "make demo       set up, then train the bundled small diffusion model through the API"
@@ -14,6 +15,7 @@ help:
 	@echo "make test-slow  the tests that take minutes (chaos, flood, a million points)"
 	@echo "make kraken      an environment for OCR trainings, in $(KRAKEN) (1.6 GB)"
 	@echo "make test-kraken set up both, then the tests that really train with kraken"
+	@echo "make test-captions  the florence2 captioner, with transformers in $(CAPTIONS)"
 	@echo "make check      lint, types and layers"
 	@echo "make bench      measure, as ratios to a baseline of the same run"
 	@echo "make docs       write docs/openapi.json"
@@ -41,13 +43,24 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not kraken"
+	$(BIN)/python -m pytest -m "not slow and not kraken and not captions"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
 test-kraken: setup kraken
 	TRAINYARD_KRAKEN_PYTHON=$(CURDIR)/$(KRAKEN)/bin/python $(BIN)/python -m pytest -m kraken tests/kraken
+
+test-captions: $(CAPTIONS)/.installed
+	$(CAPTIONS)/bin/python -m pytest -m captions tests/captions
+
+# over the packages of $(VENV): transformers and what it brings, 190 MB
+$(CAPTIONS)/.installed: requirements/captions.txt $(STAMP)
+	@test -x $(CAPTIONS)/bin/python || $(PYTHON) -m venv $(CAPTIONS)
+	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > \
+	  "$$($(CAPTIONS)/bin/python -c 'import site; print(site.getsitepackages()[0])')/base.pth"
+	@$(CAPTIONS)/bin/pip install --quiet --disable-pip-version-check -r requirements/captions.txt -c constraints.txt
+	@touch $@
 
 check: lint types arch
 
@@ -68,4 +81,4 @@ docs: setup
 	$(BIN)/python -m api.routes.documentation > docs/openapi.json
 
 clean:
-	rm -rf $(VENV) $(KRAKEN)
+	rm -rf $(VENV) $(KRAKEN) $(CAPTIONS)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -17,12 +18,13 @@ from flask_smorest import Api
 
 from api.models.ocr import Page
 from api.models.room import Room
-from api.routes import auth, documentation, observe, ocr, ocr_status, system, training, webhooks
+from api.routes import auth, documentation, observe, ocr, ocr_status, preprocessing, system, training, webhooks
 from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
 from api.services.accounts import AccountService
+from api.services.captions import Captions
 from api.services.container import Services
 from api.services.datasets import Datasets
 from api.services.deliveries import Deliverer, Sender
@@ -34,6 +36,8 @@ from api.services.engines.diffusion_pipe import DiffusionPipeEngine
 from api.services.engines.kraken import KrakenEngine
 from api.services.engines.kraken.engine import Pages
 from api.services.engines.ocr_import import OcrImportEngine
+from api.services.engines.preprocessing import Keys, PreprocessingEngine
+from api.services.engines.preprocessing.captioners import CaptionSettings
 from api.services.engines.script import ScriptEngine
 from api.services.executors.local import LocalExecutor
 from api.services.feed import Feed
@@ -46,6 +50,8 @@ from api.services.jobs import JobService
 from api.services.machine import MachineMonitor, usable_cores, usable_memory
 from api.services.ocr_training import OcrTrainingService
 from api.services.ocr_training_end import model_keeper
+from api.services.prepared import PreparedDatasets
+from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
 from api.services.store import ocr as ocr_store
 from api.services.store.database import Database
@@ -110,8 +116,13 @@ def pages_of(db: Database) -> Pages:
     return read
 
 
-def build_engines(settings: Settings, pages: Pages = lambda document_ids: ()) -> dict[str, Engine]:
-    """One line an engine. `pages` reads documents."""
+def build_engines(
+    settings: Settings,
+    pages: Pages = lambda document_ids: (),
+    datasets: Callable[[str], Path | None] | None = None,
+    keys: Keys | None = None,
+) -> dict[str, Engine]:
+    """One line an engine. `pages` reads documents, `datasets` finds the directory of a preprocessed dataset."""
     roots = AllowedRoots((*settings.allowed_roots, settings.output_dir, settings.data_dir / "datasets"))
     bundled = settings.diffusion_pipe_root == BUNDLED_TRAINER
     files = DocumentFiles(settings.data_dir)
@@ -122,6 +133,21 @@ def build_engines(settings: Settings, pages: Pages = lambda document_ids: ()) ->
             launcher=settings.diffusion_pipe_launcher,
             roots=roots,
             bundled=ROOT if bundled else None,
+            datasets=datasets,
+        ),
+        PreprocessingEngine(
+            root=ROOT,
+            python=sys.executable,
+            datasets=settings.data_dir / "datasets",
+            roots=roots,
+            keys=keys or Keys(),
+            captions=CaptionSettings(
+                settings.openai_base_url,
+                settings.openai_model,
+                settings.openai_api_key,
+                settings.florence2_dir,
+                settings.caption_detector,
+            ),
         ),
         KrakenEngine(
             python=settings.kraken_python,
@@ -171,7 +197,9 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
             root.mkdir(exist_ok=True)
     db = Database(settings.database_url)
     db.prepare()
-    engines = build_engines(settings, pages_of(db))
+    keys = Keys()
+    prepared = PreparedDatasets(db, settings.data_dir / "datasets", ended=keys.forget)
+    engines = build_engines(settings, pages_of(db), prepared.directory, keys)
     executor, feed = LocalExecutor(), Feed()
     machine = MachineMonitor(settings.data_dir)
     source = gpu_source or NvmlSource(environ.get("CUDA_VISIBLE_DEVICES"))
@@ -180,14 +208,23 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     files.prepare()
     ingestion = Ingestion(db, files)
     limits = Limits(settings.stop_grace, settings.stall_seconds, hold_on_failure=settings.on_failure == "hold")
-    endings = Endings({"kraken": model_keeper(files)}, settlers={"ocr_import": ingestion})
+    endings = Endings(
+        {"kraken": model_keeper(files), "preprocessing": prepared.on_end},
+        settlers={"ocr_import": ingestion},
+        again={"preprocessing": prepared.reserve},
+    )
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
     room = machine_room(settings)
     supervisor = Supervisor(
         parts,
         lambda: queue.offer(),
-        chores=(accounts.flush_usage, ingestion.sweep, lambda: jobs.forget_requests()),
+        chores=(
+            accounts.flush_usage,
+            ingestion.sweep,
+            lambda: jobs.forget_requests(),
+            lambda: preparing.tidy(),
+        ),
     )
     gpus = GpuDesk(monitor, db, supervisor.own_pids)
     queue = QueueDesk(db, gpus, room, per_user=settings.max_running_per_user)
@@ -205,17 +242,21 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         endings=endings,
     )
     roots = AllowedRoots(settings.allowed_roots)
+    preparing = PreprocessingService(jobs, prepared, keys)
     return Services(
         settings=settings,
         db=db,
         accounts=accounts,
         jobs=jobs,
         queue=queue,
-        datasets=Datasets(),
+        datasets=Datasets((prepared.readable,)),
         orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
         history=History(db, workspaces),
         documents=DocumentService(db, jobs, accounts, ingestion, roots),
         ocr=OcrTrainingService(db, jobs, accounts, files),
+        preprocessing=preparing,
+        prepared=prepared,
+        captions=Captions(prepared),
         gpus=gpus,
         machine=machine,
         engines=engines,
@@ -235,6 +276,7 @@ def start(services: Services) -> None:
     services.gpus.monitor.start()
     services.jobs.finish_removals()
     services.documents.sweep()
+    services.prepared.recover()
     services.supervisor.start()
     services.webhooks.deliverer.start()
 
@@ -254,6 +296,7 @@ BLUEPRINTS = (
     training.blueprint,
     jobs_dialect.blueprint,
     queue_routes.blueprint,
+    preprocessing.blueprint,
     system.gpu_blueprint,
     system.system_blueprint,
     *auth.BLUEPRINTS,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 PREFIX = "TRAINYARD_"
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,6 +96,8 @@ class Setting:
     default: str | Callable[[Mapping[str, Any]], str]
     help: str
     metavar: str = ""
+    also: str = ""  # another variable that it is read from, where its own is absent
+    secret: bool = False  # has no flag: whoever lists the machine's processes sees those
 
     @property
     def variable(self) -> str:
@@ -102,6 +106,24 @@ class Setting:
     @property
     def flag(self) -> str:
         return "--" + self.name.replace("_", "-")
+
+
+def _optional_path(text: str) -> Path | None:
+    return _path(text) if text else None
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        raise ValueError(f"is {text!r}; it must be an http or https address")
+    return text.rstrip("/")
+
+
+def _key(text: str) -> str:
+    """Never repeated in a message."""
+    if not re.fullmatch(r"[\x21-\x7e]{0,1024}", text):
+        raise ValueError("must be at most 1024 printable ASCII characters, without spaces")
+    return text
 
 
 def _under_data(name: str) -> Callable[[Mapping[str, Any]], str]:
@@ -130,6 +152,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("stop_grace", _seconds, "120", "seconds a graceful stop waits for the trainer to save", "SECONDS"),
     Setting("stall_seconds", _seconds, "120",
             "seconds of silence without CPU use after a final traceback before a hung trainer is ended", "SECONDS"),
+    Setting("florence2_dir", _optional_path, "", "captioner florence2: a local Florence-2 (PromptGen) model", "DIR"),
+    Setting("openai_base_url", _web_address, "",
+            "captioner openai: an OpenAI-compatible endpoint that takes pictures (http://localhost:8000/v1)", "URL"),
+    Setting("openai_model", str, "", "captioner openai: the model's name there", "NAME"),
+    Setting("openai_api_key", _key, "", "captioner openai: its key, if it asks for one", also="DASHSCOPE_API_KEY",
+            secret=True),
+    Setting("caption_detector", _optional_path, "", "captioner detector: weights of a YOLO model", "FILE"),
     Setting("max_upload_bytes", _integer(1, 1 << 50), str(50 * 1024**3), "largest request body", "BYTES"),
     Setting("max_archive_bytes", _integer(1, 1 << 50), str(100 * 1024**3),
             "largest size of an uploaded archive's files, unpacked", "BYTES"),
@@ -176,6 +205,11 @@ class Settings:
     allowed_roots: tuple[Path, ...]
     stop_grace: float
     stall_seconds: float
+    florence2_dir: Path | None
+    openai_base_url: str
+    openai_model: str
+    openai_api_key: str = field(repr=False)
+    caption_detector: Path | None
     max_upload_bytes: int
     max_archive_bytes: int
     max_archive_files: int
@@ -203,6 +237,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", default=None,
                         help="settings file (default: trainyard.toml in the data directory)")  # fmt: skip
     for row in SETTINGS:
+        if row.secret:
+            continue
         shown = row.default if isinstance(row.default, str) else ""
         if shown == sys.executable or shown.startswith(str(ROOT)):
             shown = ""
@@ -226,6 +262,8 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
             text, source = str(given[row.name]), row.flag
         elif row.variable in environ:
             text, source = environ[row.variable], row.variable
+        elif row.also and row.also in environ:
+            text, source = environ[row.also], row.also
         else:
             if written is None and values:
                 written = _from_file(given.get("config"), values["data_dir"])
@@ -273,6 +311,8 @@ def is_loopback(host: str) -> bool:
 def _check(settings: Settings) -> None:
     if not settings.database_url.startswith("sqlite:///"):
         raise SettingError(f"{PREFIX}DATABASE_URL is {settings.database_url!r}; it must be sqlite:///PATH")
+    if settings.openai_base_url and not settings.openai_model:
+        raise SettingError(f"{PREFIX}OPENAI_BASE_URL is set and {PREFIX}OPENAI_MODEL is not; captions need both")
     if settings.auth == "off" and not is_loopback(settings.host) and not settings.insecure:
         raise SettingError(
             f"{PREFIX}AUTH is off and {PREFIX}HOST is {settings.host}: anybody who can reach it could run code "

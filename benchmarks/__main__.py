@@ -24,6 +24,7 @@ BENCHMARKS = {
     "jobs": "100,000 jobs",
     "documents": "documents of 1,000 and 100,000 lines",
     "streams": "event streams",
+    "preprocessing": "videos into a dataset",
 }
 
 

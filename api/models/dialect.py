@@ -63,20 +63,38 @@ def job_id() -> str:
     return "job-" + base64.b32encode(secrets.token_bytes(5)).decode().lower()
 
 
+_PENDING_AND_CANCELLED = {
+    JobStatus.QUEUED: "pending",
+    JobStatus.RUNNING: "running",
+    JobStatus.COMPLETED: "completed",
+    JobStatus.FAILED: "failed",
+    JobStatus.STOPPED: "cancelled",
+}
+
 JOBS = Dialect(
     name="jobs",
     prefixes=("/api/v1/training/jobs",),
-    words={
-        JobStatus.QUEUED: "pending",
-        JobStatus.RUNNING: "running",
-        JobStatus.COMPLETED: "completed",
-        JobStatus.FAILED: "failed",
-        JobStatus.STOPPED: "cancelled",
-    },
+    words=_PENDING_AND_CANCELLED,
     new_id=job_id,
     body=lambda _code, message, data: envelope(0, message, data),
     error=envelope,
     needs_token=True,
+)
+
+
+def preprocessing_id() -> str:
+    """`prep_YYYYmmdd_HHMMSS_<8 hex>`, in UTC."""
+    return time.strftime("prep_%Y%m%d_%H%M%S_", time.gmtime()) + secrets.token_hex(4)
+
+
+#: a part of contract 1 with status words of its own
+PREPROCESSING = Dialect(
+    name="preprocessing",
+    prefixes=("/api/v1/preprocessing",),
+    words=_PENDING_AND_CANCELLED,
+    new_id=preprocessing_id,
+    body=envelope,
+    error=envelope,
 )
 
 OCR_STATUS = Dialect(
@@ -99,7 +117,7 @@ OCR_STATUS = Dialect(
 #: where documents and trainings come from that the OCR dialect only reads: its jobs and its rule of tokens, enveloped
 OCR_V1 = replace(OCR_STATUS, prefixes=("/api/v1/ocr",), body=envelope, error=envelope, slash=False)
 
-DIALECTS: tuple[Dialect, ...] = (TRAINING_V1, JOBS, OCR_STATUS, OCR_V1)
+DIALECTS: tuple[Dialect, ...] = (TRAINING_V1, JOBS, PREPROCESSING, OCR_STATUS, OCR_V1)
 
 
 def dialect_of(path: str) -> Dialect:

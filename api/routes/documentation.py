@@ -19,9 +19,10 @@ from api.models.schemas.training import FieldErrorsSchema
 from api.routes.examples import EXAMPLES
 from api.routes.examples_jobs import JOB_EXAMPLES
 from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
+from api.routes.examples_preprocessing import PREPROCESSING_EXAMPLES
 from api.routes.http import enveloped, json_response
 
-ALL_EXAMPLES = {**EXAMPLES, **JOB_EXAMPLES, **OCR_EXAMPLES}
+ALL_EXAMPLES = {**EXAMPLES, **JOB_EXAMPLES, **OCR_EXAMPLES, **PREPROCESSING_EXAMPLES}
 STATIC = Path(__file__).resolve().parent.parent / "static"
 blueprint = Blueprint("documentation", __name__)
 
@@ -207,7 +208,14 @@ def _complete_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 STREAMS = ("/stream", "/events")
-DOWNLOADS = ("/artifacts/{path}", "/ocr/models/{model_id}/download", "/parts/{part_id}/image")
+#: paths that answer with a file, and its content types
+DOWNLOADS = {
+    "/artifacts/{path}": ("application/octet-stream",),
+    "/ocr/models/{model_id}/download": ("application/octet-stream",),
+    "/parts/{part_id}/image": ("application/octet-stream",),
+    "/media": ("video/mp4", "image/png"),
+    "/thumbnail": ("image/jpeg",),
+}
 
 
 def _complete_special(path: str, operation: dict[str, Any]) -> None:
@@ -216,9 +224,10 @@ def _complete_special(path: str, operation: dict[str, Any]) -> None:
         operation.setdefault("parameters", []).append(LAST_EVENT_ID)
         content = {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM_EXAMPLES[path]}}
         responses["200"] = {"description": "server-sent events; a comment every 15 s", "content": content}
-    elif path.endswith(DOWNLOADS):
+    elif path.endswith(tuple(DOWNLOADS)):
         operation.setdefault("parameters", []).extend(RANGE_PARAMETERS)
-        binary = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        types = next(types for end, types in DOWNLOADS.items() if path.endswith(end))
+        binary = {each: {"schema": {"type": "string", "format": "binary"}} for each in types}
         responses["200"] = {"description": "the file", "headers": FILE_HEADERS, "content": binary}
         headers = {**FILE_HEADERS, "Content-Range": {"schema": {"type": "string"}, "example": "bytes 0-99/2048"}}
         responses["206"] = {"description": "the bytes asked for", "headers": headers, "content": binary}
@@ -289,6 +298,17 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "minLength": 1},
         "example": "20261121_10-49-55/epoch10/adapter_model.safetensors",
     },
+    "preprocessing_id": {
+        "description": "the preprocessing's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "prep_20261121_134501_5f2c8a1b",
+    },
+    "dataset_name": {
+        "description": "the dataset's name",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "cats",
+    },
+    "number": {"description": "the item's number", "schema": {"type": "integer", "minimum": 1}, "example": 1},
     "gpu_id": {"description": "the GPU's number", "schema": {"type": "integer", "minimum": 0}, "example": 0},
     "user_id": {"description": "the user's id", "schema": _ROW, "example": 2},
     "token_id": {"description": "the token's id", "schema": _ROW, "example": 7},

@@ -73,13 +73,22 @@ def send_artifact(job: Job, path: str, attempt: int | None) -> Response:
         file.close()
         disposition = {"Content-Disposition": attachment(os.path.basename(path))}
         return Response(shown, mimetype="application/octet-stream", headers=disposition)
-    return send_file(file, os.path.basename(path))
+    return send_file(file, download_name=os.path.basename(path))
 
 
-def send_file(file: BinaryIO, name: str) -> Response:
-    """An open file as a download under a name; ranges and tags are answered."""
+def send_file(
+    file: BinaryIO, *, content_type: str = "application/octet-stream", download_name: str | None = None
+) -> Response:
+    """An open file, or the bytes of it that were asked for. Without a name it is for showing."""
     size = os.fstat(file.fileno()).st_size
-    status, headers, body = file_response(request.environ, file, size, request.headers.get("Range"), download_name=name)
+    status, headers, body = file_response(
+        request.environ,
+        file,
+        size,
+        request.headers.get("Range"),
+        content_type=content_type,
+        download_name=download_name,
+    )
     if status in REFUSALS:
         kept = {name: value for name, value in headers if name not in ("Content-Length", "Content-Type")}
         return refuse(status, REFUSALS[status], None, kept)

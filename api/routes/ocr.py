@@ -100,7 +100,7 @@ def _lines(query: dict[str, Any], document_id: int, part_id: int | None) -> Resp
 def image(document_id: int, part_id: int) -> Response:
     """Download a page's image."""
     part, file = services().documents.open_image(actor(), document_id, part_id)
-    return send_file(file, part.name.rpartition("/")[2])
+    return send_file(file, download_name=part.name.rpartition("/")[2])
 
 
 @blueprint.patch("/documents/<row:document_id>/lines/<row:line_id>")
@@ -271,7 +271,7 @@ def download(model_id: int) -> Response:
     """Download a model's file."""
     found, file = services().ocr.open_file(actor(), model_id)
     kind = (found.file or "").rpartition(".")[2]
-    return send_file(file, f"{found.name}.{kind}")
+    return send_file(file, download_name=f"{found.name}.{kind}")
 
 
 @blueprint.delete("/models/<row:model_id>")

@@ -34,6 +34,7 @@ blueprint = Blueprint("training", __name__, url_prefix="/api/v1/training", descr
 @blueprint.doc(parameters=[IDEMPOTENCY_KEY])
 def start(body: dict[str, Any]) -> Response:
     """Start a diffusion-pipe training."""
+    services().preprocessing.check_use(actor(), body["dataset"])
     who, team_id = actor(), body.get("workspace_id")
     if team_id is not None:
         services().accounts.team_for(who, team_id)

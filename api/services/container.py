@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from api.services.accounts import AccountService
+from api.services.captions import Captions
 from api.services.datasets import Datasets
 from api.services.documents import DocumentService
 from api.services.engines.base import Engine
@@ -16,6 +17,8 @@ from api.services.history import History
 from api.services.jobs import JobService
 from api.services.machine import MachineMonitor
 from api.services.ocr_training import OcrTrainingService
+from api.services.prepared import PreparedDatasets
+from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
 from api.services.store.database import Database
 from api.services.supervisor import Supervisor
@@ -38,6 +41,9 @@ class Services:
     history: History
     documents: DocumentService
     ocr: OcrTrainingService
+    preprocessing: PreprocessingService
+    prepared: PreparedDatasets
+    captions: Captions
     gpus: GpuDesk
     machine: MachineMonitor
     engines: Mapping[str, Engine]

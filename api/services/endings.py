@@ -22,14 +22,26 @@ Settle = Callable[[Job], None]
 class Endings:
     """`finish()` with the engine's own part of it."""
 
-    def __init__(self, hooks: Mapping[str, OnEnd] | None = None, settlers: Mapping[str, Settle] | None = None) -> None:
+    def __init__(
+        self,
+        hooks: Mapping[str, OnEnd] | None = None,
+        settlers: Mapping[str, Settle] | None = None,
+        again: Mapping[str, OnEnd] | None = None,
+    ) -> None:
+        """`again`: as the hooks, for a job that is queued once more after it had ended."""
         self._hooks = dict(hooks or {})
         self._settlers = dict(settlers or {})
+        self._again = dict(again or {})
 
     def settle(self, job: Job) -> None:
         """Before `finish` with the reason DONE."""
         if settle := self._settlers.get(job.engine):
             settle(job)
+
+    def again(self, connection: Connection, job: Job) -> None:
+        """In the transaction that queues it. May raise Conflict: what its end gave back may be somebody else's now."""
+        if hook := self._again.get(job.engine):
+            hook(connection, job)
 
     def finish(
         self,

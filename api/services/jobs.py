@@ -340,6 +340,7 @@ class JobService:
                 output_dir=directory,
                 new_series=new_series,
             )
+            self._endings.again(connection, fresh)
         self._feed.notify()
         self._supervisor.wake()
         return fresh

@@ -17,6 +17,7 @@ from PIL import Image
 from console import bar, log, say
 from model import SIZE_MULTIPLE
 
+VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".flv", ".wmv", ".m4v", ".webm"}
 NOT_MEDIA = {".txt", ".npz", ".json", ".parquet", ".bak", ".db"}
 MAX_RESOLUTIONS = 3
 BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)  # from PIL
@@ -94,7 +95,7 @@ def allowed_aspects(settings: dict[str, Any]) -> list[float]:
 
 
 def read_pictures(directory: Directory) -> list[Picture]:
-    """Opens every file's header; what has no caption or is no image is skipped with a warning."""
+    """Opens every file's header; what has no caption or cannot be read is skipped with a warning."""
     files = [f for f in sorted(directory.path.iterdir()) if f.is_file() and not f.name.startswith(".")]
     media = [f for f in bar(files) if f.suffix.lower() not in NOT_MEDIA]
     assert media, f"Directory {directory.path} had no images/videos!"
@@ -113,7 +114,7 @@ def read_picture(file: Path, settings: dict[str, Any], listed: dict[str, Any] | 
             return None
         captions = [""]
     try:
-        with Image.open(file) as image:
+        with open_picture(file) as image:
             return Picture(file, captions, image.width / image.height)
     except BROKEN as error:
         log(
@@ -122,6 +123,16 @@ def read_picture(file: Path, settings: dict[str, Any], listed: dict[str, Any] | 
             "WARNING",
         )
         return None
+
+
+def open_picture(file: Path) -> Image.Image:
+    """An image; of a video its first frame, since this trainer knows no time."""
+    if file.suffix.lower() not in VIDEOS:
+        return Image.open(file)
+    import av  # only who has videos needs it
+
+    with av.open(str(file)) as container:
+        return next(container.decode(video=0)).to_image()
 
 
 def _captions(file: Path, settings: dict[str, Any], listed: dict[str, Any] | None) -> list[str]:
@@ -149,7 +160,7 @@ def group(directory: Directory, pictures: list[Picture]) -> None:
 
 def encode(picture: Picture, width: int, height: int) -> np.ndarray:
     """The image, scaled to cover the bucket and cut to it: uint8 [3, height, width]."""
-    with Image.open(picture.path) as opened:
+    with open_picture(picture.path) as opened:
         image = opened.convert("RGB")
     scale = max(width / image.width, height / image.height)
     covering = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))

@@ -8,6 +8,7 @@ front of the application decides it (tests/acceptance/test_no_entry.py).
 from __future__ import annotations
 
 import io
+from itertools import count
 
 import pytest
 
@@ -22,6 +23,8 @@ ANYBODY = {"stranger": True, "mate": True, "owner": True, "admin": True}
 
 T = "/api/v1/training"
 OCR = "/api/v1/ocr"
+P = "/api/v1/preprocessing"
+D = f"{P}/datasets/{{dataset_name}}"
 ROUTES: dict[str, dict[str, bool]] = {
     # whoever has come in
     **dict.fromkeys(
@@ -34,6 +37,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             "GET /api/v1/gpu/{gpu_id}/details", f"GET {T}/list", f"GET {T}/events", f"POST {T}/start",
             "GET /api/v1/webhooks",
             "POST /api/v1/webhooks",
+            f"POST {P}/start", f"GET {P}/datasets", f"GET {P}/check/{{dataset_name}}",
             f"GET {T}/jobs", "GET /api/v1/webhooks", "POST /api/v1/webhooks", f"POST {T}/jobs",
             "GET /api/", "GET /models/", "GET /admin/", "GET /api/training/active/", f"GET {OCR}/documents",
             f"POST {OCR}/documents", f"GET {OCR}/models", f"POST {OCR}/models",
@@ -42,6 +46,8 @@ ROUTES: dict[str, dict[str, bool]] = {
     ),
     **dict.fromkeys(
         [
+            f"GET {P}/status/{{preprocessing_id}}", f"GET {D}", f"GET {D}/items", f"GET {D}/items/{{number}}/caption",
+            f"GET {D}/items/{{number}}/media", f"GET {D}/items/{{number}}/thumbnail",
             f"GET {T}/{{task_id}}", f"GET {T}/{{task_id}}/progress", f"GET {T}/{{task_id}}/metrics",
             f"GET {T}/{{task_id}}/metrics/names", f"GET {T}/{{task_id}}/logs", f"GET {T}/{{task_id}}/logs/search",
             f"GET {T}/{{task_id}}/logs/stream", f"GET {T}/{{task_id}}/events", f"GET {T}/{{task_id}}/checkpoints",
@@ -72,6 +78,8 @@ ROUTES: dict[str, dict[str, bool]] = {
     ),
     **dict.fromkeys(
         [
+            f"POST {P}/cancel/{{preprocessing_id}}", f"DELETE {D}", f"PUT {D}/items/{{number}}/caption",
+            f"POST {D}/captions", f"POST {D}/toml",
             f"DELETE {T}/{{task_id}}", f"PATCH {T}/{{task_id}}", f"POST {T}/stop/{{task_id}}",
             f"POST {T}/resume/{{task_id}}", f"POST {T}/restart/{{task_id}}", f"POST {T}/hold/{{task_id}}",
             f"POST {T}/release/{{task_id}}", f"DELETE {T}/jobs/{{job_id}}", f"POST {T}/jobs/{{job_id}}/stop",
@@ -108,6 +116,8 @@ BODIES = {
     f"PATCH {OCR}/documents/{{document_id}}/lines/{{line_id}}": {"text": "x"},
     f"POST {OCR}/models/{{model_id}}/train": {"document_ids": [999_999]},
     f"POST {OCR}/models/{{model_id}}/evaluate": {"document_id": 999_999},
+    f"PUT {D}/items/{{number}}/caption": {"caption": "x"},
+    f"POST {D}/captions": {"find": "x", "replace": "y"},
     f"PATCH {T}/{{task_id}}": {"priority": 3},
     "PATCH /api/v1/webhooks/{webhook_id}": {"description": "x"},
     "PUT /api/v1/gpu/{gpu_id}/drain": {"reason": "x"},
@@ -118,6 +128,9 @@ BODIES = {
 }
 #: of these the answer does not depend on who asks, and asking would end a session or wait for ever
 NOT_CALLED = {"POST /api/v1/auth/logout", f"GET {T}/events"}
+
+
+COUNT = count()
 
 
 class Town:
@@ -161,7 +174,11 @@ class Town:
             site.call("DELETE", f"/api/v1/webhooks/{one['id']}", who=owner)
         hook = {"url": "http://hooks.invalid/", "workspace_id": self.team, "enabled": False}
         webhook = site.data("POST", "/api/v1/webhooks", hook, code=201, who=owner)["id"]
+        dataset = f"matrix{next(COUNT)}"
+        wanted = {"dataset_name": dataset, "video_directory": str(site.images), "workspace_id": self.team}
+        preprocessing = site.data("POST", f"{P}/start", wanted, code=202, who=owner)["preprocessing_id"]
         return self.pages() | {
+            "preprocessing_id": preprocessing, "dataset_name": dataset, "number": 1,
             "webhook_id": webhook, "delivery_id": 1,
             "task_id": task, "job_id": job, "path": "x", "name": "index.html", "gpu_id": 0, "token_id": token,
             "user_id": self.ids["someone"], "workspace_id": self.team,
@@ -226,6 +243,8 @@ def test_a_token_that_may_only_read_changes_nothing(town: Town, route: str) -> N
     body = BODIES.get(route)
     if route == f"POST {T}/start":
         body = town.site.request()
+    elif route == f"POST {P}/start":
+        body = {"dataset_name": "mine", "video_directory": str(town.site.images)}
     elif route in (f"POST {T}/jobs", "POST /api/v1/auth/password", "POST /api/v1/auth/tokens", "POST /api/v1/webhooks"):
         body = {
             f"POST {T}/jobs": {"name": "x", "framework": "pytorch", "script_path": str(town.site.home / "workspace" / "matrix.py"),

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.report import Row, at_least, at_most, ratio_at_least, ratio_at_most, shown, table
 
-NAMES = ("startup", "rates", "ingest", "child", "submit", "history", "jobs", "documents", "streams")
+NAMES = ("startup", "rates", "ingest", "child", "submit", "history", "jobs", "documents", "streams", "preprocessing")
 
 
 @pytest.mark.parametrize("name", NAMES)

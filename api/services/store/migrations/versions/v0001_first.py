@@ -325,6 +325,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("series_id", "level", "bucket", name=op.f("pk_metric_rollups")),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "prepared_datasets",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("owner_id", sa.Integer(), nullable=False),
+        sa.Column("team_id", sa.Integer(), nullable=True),
+        sa.Column("job_id", sa.String(length=64), nullable=False),
+        sa.Column("job_seq", sa.Integer(), nullable=True),
+        sa.Column("created_at", sa.Float(), nullable=False),
+        sa.Column("updated_at", sa.Float(), nullable=False),
+        sa.Column("video_count", sa.Integer(), nullable=False),
+        sa.Column("image_count", sa.Integer(), nullable=False),
+        sa.Column("caption_count", sa.Integer(), nullable=False),
+        sa.Column("file_count", sa.Integer(), nullable=False),
+        sa.Column("total_seconds", sa.Float(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["job_seq"], ["jobs.seq"], name=op.f("fk_prepared_datasets_job_seq"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_prepared_datasets")),
+        sa.UniqueConstraint("name", name=op.f("uq_prepared_datasets_name")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("prepared_datasets", schema=None) as batch_op:
+        batch_op.create_index("ix_prepared_datasets_job_seq", ["job_seq"], unique=False)
+        batch_op.create_index("ix_prepared_datasets_owner_id", ["owner_id"], unique=False)
 
     op.create_table(
         "webhooks",
@@ -510,6 +535,11 @@ def downgrade() -> None:
         batch_op.drop_index("ix_ocr_documents_owner_id")
 
     op.drop_table("ocr_documents")
+    with op.batch_alter_table("prepared_datasets", schema=None) as batch_op:
+        batch_op.drop_index("ix_prepared_datasets_owner_id")
+        batch_op.drop_index("ix_prepared_datasets_job_seq")
+
+    op.drop_table("prepared_datasets")
     op.drop_table("webhook_deliveries")
     op.drop_table("webhooks")
     op.drop_table("metric_rollups")

@@ -1,0 +1,1 @@
+"""Videos and images of a directory into a captioned training set."""
