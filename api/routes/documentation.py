@@ -36,8 +36,9 @@ On loopback the service's own Unix user needs no token; everybody else sends `Au
 
 
 @blueprint.get("/")
+@blueprint.get("/ui/")
 def home() -> AnyResponse:
-    """Where a browser starts."""
+    """Where a browser starts; the console will be here."""
     return redirect("/api/v1/docs", 302)
 
 

@@ -29,7 +29,7 @@ ROUTES: dict[str, dict[str, bool]] = {
     # whoever has come in
     **dict.fromkeys(
         [
-            "GET /", "POST /api/token-auth/", "POST /api/v1/auth/login", "POST /api/v1/auth/logout",
+            "GET /", "GET /ui/", "POST /api/token-auth/", "POST /api/v1/auth/login", "POST /api/v1/auth/logout",
             "GET /api/v1/auth/me", "POST /api/v1/auth/password", "GET /api/v1/auth/tokens", "POST /api/v1/auth/tokens",
             "GET /api/v1/auth/workspaces", "GET /api/v1/docs", "GET /ui/docs/{name}", "GET /api/v1/openapi.json",
             "GET /api/v1/engines", "GET /api/v1/system/overview", "GET /api/v1/queue", "GET /healthz", "GET /readyz",
