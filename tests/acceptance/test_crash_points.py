@@ -134,6 +134,7 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Futu
         finally:
             service.close()
 
+    tmp_path_factory.getbasetemp()  # made once, and not by several threads at a time
     with ThreadPoolExecutor(3) as pool:
         futures = {point: pool.submit(tell, point) for point in sorted(POINTS)}
         yield futures

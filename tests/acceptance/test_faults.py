@@ -244,7 +244,10 @@ def test_one_thing_wrong(unchanged: Service, name: str) -> None:
         fields = [error["field"] for error in answer.data["errors"]]
         assert any(one == field or one.startswith(field) for one in fields), (fields, answer.body["message"])
     if code == 507:
-        assert set(answer.data) == {"required_gpus", "available_gpus", "busy_gpus", "recommended_action"}
+        told = {"required_gpus", "available_gpus", "busy_gpus", "recommended_action"}
+        assert set(answer.data) == told | {"short_of", "cpu_total", "memory_total"} and answer.data["short_of"] == [
+            "gpus"
+        ]
 
 
 def test_half_a_surrogate_pair(unchanged: Service) -> None:
