@@ -108,4 +108,4 @@ def data_yaml(path: str, classes: Sequence[str], has_test: bool) -> str:
     if has_test:
         document["test"] = "images/test"
     document |= {"nc": len(classes), "names": dict(enumerate(classes))}
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))

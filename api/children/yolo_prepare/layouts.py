@@ -50,7 +50,7 @@ def survey(names: Sequence[str], folders: Mapping[str, str]) -> Layout:
     for text in sorted(texts):
         by_stem[PurePosixPath(text).stem].append(text)
     homes = {str(PurePosixPath(image).parent) for image in images}
-    labels = {image: text for image in images if (text := _label_file(image, texts, by_stem)) is not None}
+    labels = {image: found for image in images if (found := _label_file(image, texts, by_stem)) is not None}
     used = set(labels.values())
     strays = [
         text

@@ -137,7 +137,7 @@ def _labels(source: Source, found: Labelled, image: str, picture: Picture) -> tu
         file = found.texts.get(image)
         if file is None:
             return None
-        return labels.parse(source.text(file, labels.MOST_BYTES), found.classes and len(found.classes))
+        return labels.parse(source.text(file, labels.MOST_BYTES), None if found.classes is None else len(found.classes))
     if image not in found.boxes.by_image:
         return None
     told = found.boxes.sizes.get(image, picture.size)
