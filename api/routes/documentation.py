@@ -238,9 +238,7 @@ def _complete_special(path: str, operation: dict[str, Any]) -> None:
         for code, text in (("412", "it is not the file that If-Match names"), ("416", "it has no such bytes")):
             example = {"code": int(code), "message": text, "data": None, "timestamp": 1795258464}
             responses[code] = {"description": text, "content": _json("Error", example)}
-    elif path.endswith("/documents/{document_id}/export"):
-        responses["200"]["content"] = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
-    elif path.endswith(ZIPS):
+    elif path.endswith("/documents/{document_id}/export") or path.endswith(ZIPS):
         responses["200"]["content"] = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
     elif path.startswith("/static/"):
         _complete_image(operation)

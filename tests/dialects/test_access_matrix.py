@@ -137,7 +137,7 @@ BODIES = {
     "POST /api/v1/auth/users": {"name": "new one", "password": "correct horse battery"},
     "PATCH /api/v1/auth/users/{user_id}": {"role": "member"},
     "POST /api/v1/auth/workspaces": {"name": "new one"},
-    **dict.fromkeys(both("POST /datasets/register"), {"path": "not/absolute"}),
+    **{route: {"path": "not/absolute"} for route in both("POST /datasets/register")},
     "POST /api/v1/auth/workspaces/{workspace_id}/members": {"name": "stranger"},
 }
 #: of these the answer does not depend on who asks, and asking would end a session or wait for ever

@@ -7,11 +7,12 @@ import io
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image, ImageFile
+from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from api.children.yolo_prepare.sources import Source
 
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "TIFF")
+PLUGINS = (BmpImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin)  # no thread loads them
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 MOST_BYTES = 512 * 1024**2
 MOST_PIXELS = 100_000_000
 THUMBNAIL = 320  # pixels of its longer side

@@ -545,7 +545,7 @@ def upgrade() -> None:
             ["dataset_seq"], ["yolo_datasets.seq"], name=op.f("fk_yolo_versions_dataset_seq"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("dataset_seq", "number", name=op.f("pk_yolo_versions")),
-        sa.UniqueConstraint("dataset_seq", "key", name=op.f("uq_yolo_versions_dataset_seq")),
+        sa.UniqueConstraint("dataset_seq", "key", name=op.f("uq_yolo_versions_dataset_seq_key")),
     )
     # ### end Alembic commands ###
 
