@@ -40,10 +40,8 @@ def upload() -> Response:
     Images with YOLO labels in any of the usual layouts, COCO JSON, Pascal VOC XML, or images alone.
     """
     actor().require_run()
-    unknown = [
-        *(key for key in request.form if key != "workspace_id"),
-        *(key for key in request.files if key != "file"),
-    ]
+    fields = {*request.form, *request.files}
+    unknown = sorted(fields - {"file", "workspace_id"})
     if unknown:
         raise Invalid(unknown[0], "unknown field")
     if len(request.files.getlist("file")) != 1:
