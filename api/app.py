@@ -187,7 +187,7 @@ def build_engines(
 def build_yolo(settings: Settings, db: Database, accounts: AccountService, path: str) -> YoloDatasets:
     """`path`: where children look for programs."""
     most = settings.max_archive_files
-    limits = ZipLimits(most, settings.max_archive_bytes, single=settings.max_archive_bytes, ratio=MOST_RATIO)
+    limits = ZipLimits(most, settings.max_dataset_bytes, ratio=MOST_RATIO)
     files = YoloFiles(settings.data_dir, limits)
     runner = ShortExecutor(ROOT, path)
     preparer = Preparer(db, files, runner, seconds=settings.prepare_seconds, most_files=most)

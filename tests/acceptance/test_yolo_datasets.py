@@ -66,8 +66,8 @@ def test_a_crash_leaves_nothing_half(make_service: Maker, point: str) -> None:
 
 def test_a_child_does_not_outlive_the_service(make_service: Maker) -> None:
     service = make_service().start()
-    large = sets.picture(1, (9000, 9000))  # a second of decoding each
-    files = {f"{number}.png": large for number in range(10)}
+    large = sets.picture(1, (5000, 5000))  # some time to decode
+    files = {f"{number}.png": large for number in range(16)}
     made = upload(service, sets.packed(files)).expect(200)["dataset_id"]
     parent = psutil.Process(service.pid)
     with contextlib.suppress(httpx.TimeoutException):
