@@ -137,7 +137,7 @@ def _directory(file: BinaryIO, limits: ZipLimits) -> int:
     if at + _EOCD.size + comment != len(tail):
         raise BadZip("has other data behind its end")
     end = tail_start + at
-    if 0xFFFF in (count, here) or 0xFFFFFFFF in (length, offset):
+    if 0xFFFF in (count, here) or 0xFFFFFFFF in (length, offset) or _has_locator(file, end):
         end, disk, first_disk, here, count, length, offset = _zip64(file, end)
     if disk or first_disk or here != count:
         raise BadZip("is a part of a split archive")
@@ -148,6 +148,15 @@ def _directory(file: BinaryIO, limits: ZipLimits) -> int:
     if offset + length != end or length > count * (46 + 3 * 0xFFFF):
         raise BadZip("has data that belongs to no file")
     return int(offset)
+
+
+def _has_locator(file: BinaryIO, end: int) -> bool:
+    """Whether there is a zip64 directory, as zipfile looks for it: its own archives have one from 2 GiB on, while all
+    numbers still fit the old one."""
+    if end < _LOCATOR.size:
+        return False
+    file.seek(end - _LOCATOR.size)
+    return file.read(4) == b"PK\6\7"
 
 
 def _zip64(file: BinaryIO, end: int) -> tuple[int, ...]:
