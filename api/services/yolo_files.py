@@ -59,12 +59,12 @@ class YoloFiles:
         for place in self.root.iterdir():
             if not _ID.fullmatch(place.name) or not place.is_dir():
                 continue
-            if place.name not in known:
+            inside = {path.name for path in place.iterdir()}
+            versions = {name for name in inside if _VERSION.fullmatch(name)}
+            if place.name not in known and inside <= versions | {SOURCE}:  # ours, and not another keeper's of this name
                 shutil.rmtree(place, ignore_errors=True)
-                continue
-            for version in place.iterdir():
-                if _VERSION.fullmatch(version.name) and version.name not in known[place.name]:
-                    shutil.rmtree(version, ignore_errors=True)
+            for name in versions - known.get(place.name, versions):
+                shutil.rmtree(place / name, ignore_errors=True)
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
