@@ -18,7 +18,18 @@ from flask_smorest import Api
 
 from api.models.ocr import Page
 from api.models.room import Room
-from api.routes import auth, documentation, observe, ocr, ocr_status, preprocessing, system, training, webhooks
+from api.routes import (
+    auth,
+    documentation,
+    observe,
+    ocr,
+    ocr_status,
+    preprocessing,
+    system,
+    training,
+    webhooks,
+    yolo_datasets,
+)
 from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
@@ -40,6 +51,7 @@ from api.services.engines.preprocessing import Keys, PreprocessingEngine
 from api.services.engines.preprocessing.captioners import CaptionSettings
 from api.services.engines.script import ScriptEngine
 from api.services.executors.local import LocalExecutor
+from api.services.executors.short import ShortExecutor
 from api.services.feed import Feed
 from api.services.gpus.base import GpuSource
 from api.services.gpus.desk import GpuDesk
@@ -58,15 +70,20 @@ from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.webhooks import WebhookService
 from api.services.workspaces import Workspaces
+from api.services.yolo_datasets import YoloDatasets
+from api.services.yolo_files import YoloFiles
+from api.services.yolo_prepare import Preparer
 from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
 from api.utils import faults
 from api.utils.outbound import Permitted
 from api.utils.paths import AllowedRoots
 from api.utils.streams import Streams
+from api.utils.zips import ZipLimits
 from api.version import VERSION
 
 log = logging.getLogger(__name__)
 MAX_STREAMS = 128
+MOST_RATIO = 200  # of one file of an archive, unpacked to packed
 
 
 class DataDirectoryBusy(RuntimeError):
@@ -167,6 +184,16 @@ def build_engines(
     return {engine.name: engine for engine in engines}
 
 
+def build_yolo(settings: Settings, db: Database, accounts: AccountService, path: str) -> YoloDatasets:
+    """`path`: where children look for programs."""
+    most = settings.max_archive_files
+    limits = ZipLimits(most, settings.max_dataset_bytes, ratio=MOST_RATIO)
+    files = YoloFiles(settings.data_dir, limits)
+    runner = ShortExecutor(ROOT, path)
+    preparer = Preparer(db, files, runner, seconds=settings.prepare_seconds, most_files=most)
+    return YoloDatasets(db, accounts, files, preparer, AllowedRoots(settings.allowed_roots), most_files=most)
+
+
 def machine_room(settings: Settings) -> Room:
     """What jobs may have of this machine, besides its GPUs."""
     cores, memory = usable_cores(settings.reserve_cpu), usable_memory(settings.reserve_memory)
@@ -215,6 +242,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     )
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
+    yolo = build_yolo(settings, db, accounts, environ.get("PATH", os.defpath))
     room = machine_room(settings)
     supervisor = Supervisor(
         parts,
@@ -249,7 +277,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         accounts=accounts,
         jobs=jobs,
         queue=queue,
-        datasets=Datasets((prepared.readable,)),
+        datasets=Datasets((yolo.find, prepared.readable)),
         orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
         history=History(db, workspaces),
         documents=DocumentService(db, jobs, accounts, ingestion, roots),
@@ -262,6 +290,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         engines=engines,
         supervisor=supervisor,
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
+        yolo=yolo,
         feed=feed,
         streams=Streams(MAX_STREAMS),
         closing=Event(),
@@ -277,6 +306,7 @@ def start(services: Services) -> None:
     services.jobs.finish_removals()
     services.documents.sweep()
     services.prepared.recover()
+    services.yolo.sweep()
     services.supervisor.start()
     services.webhooks.deliverer.start()
 
@@ -286,6 +316,7 @@ def stop(services: Services) -> None:
     services.closing.set()
     services.feed.notify()
     services.supervisor.close()
+    services.yolo.close()
     services.webhooks.deliverer.stop()
     services.gpus.monitor.stop()
     services.db.close()
@@ -303,6 +334,7 @@ BLUEPRINTS = (
     webhooks.blueprint,  # after auth's, which bring the converter of row ids
     ocr.blueprint,
     ocr_status.blueprint,
+    *yolo_datasets.BLUEPRINTS,
 )
 
 

@@ -164,6 +164,9 @@ SETTINGS: tuple[Setting, ...] = (
             "largest size of an uploaded archive's files, unpacked", "BYTES"),
     Setting("max_archive_files", _integer(1, 10_000_000), "200000",
             "most files in an uploaded archive or an imported directory", "N"),
+    Setting("max_dataset_bytes", _integer(1, 1 << 50), str(50 * 1024**3),
+            "largest size of an uploaded YOLO dataset, unpacked", "BYTES"),
+    Setting("prepare_seconds", _seconds, "3600", "longest time that preparing a YOLO dataset may take", "SECONDS"),
     Setting("auth", _choice("auto", "required", "off"), "auto",
             "auto: the local operator needs no token on loopback; required: everybody; off: nobody, loopback only"),
     Setting("insecure", _switch, "false", "allow --auth off on an address other than loopback"),
@@ -213,6 +216,8 @@ class Settings:
     max_upload_bytes: int
     max_archive_bytes: int
     max_archive_files: int
+    max_dataset_bytes: int
+    prepare_seconds: float
     auth: str
     insecure: bool
     host: str

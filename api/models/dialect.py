@@ -117,7 +117,35 @@ OCR_STATUS = Dialect(
 #: where documents and trainings come from that the OCR dialect only reads: its jobs and its rule of tokens, enveloped
 OCR_V1 = replace(OCR_STATUS, prefixes=("/api/v1/ocr",), body=envelope, error=envelope, slash=False)
 
-DIALECTS: tuple[Dialect, ...] = (TRAINING_V1, JOBS, PREPROCESSING, OCR_STATUS, OCR_V1)
+#: the first part of the YOLO platform's paths, bare and below /api/v1
+YOLO_PATHS = ("/datasets", "/annotations", "/train", "/logs", "/infer", "/models")
+
+
+def dated_id(prefix: str, size: int = 4) -> str:
+    """`<prefix>_YYYYmmdd_HHMMSS_<hex>`, in UTC, of `size` random bytes."""
+    return time.strftime(f"{prefix}_%Y%m%d_%H%M%S_", time.gmtime()) + secrets.token_hex(size)
+
+
+YOLO_PLATFORM = Dialect(
+    name="yolo_platform",
+    prefixes=(*YOLO_PATHS, "/static"),
+    words={
+        JobStatus.QUEUED: "running",
+        JobStatus.RUNNING: "running",
+        JobStatus.COMPLETED: "completed",
+        JobStatus.FAILED: "failed",
+        JobStatus.STOPPED: "stopped",
+    },
+    new_id=lambda: dated_id("job", 2),  # the contract's four digits; the store takes another where one is taken
+    body=lambda _code, _message, data: data,
+    error=lambda _code, message, _data: {"detail": message},
+)
+#: the same views, enveloped: one dialect for the jobs that they make
+YOLO_PLATFORM_V1 = replace(
+    YOLO_PLATFORM, prefixes=tuple(f"/api/v1{path}" for path in YOLO_PATHS), body=envelope, error=envelope
+)
+
+DIALECTS: tuple[Dialect, ...] = (TRAINING_V1, JOBS, PREPROCESSING, OCR_STATUS, OCR_V1, YOLO_PLATFORM, YOLO_PLATFORM_V1)
 
 
 def dialect_of(path: str) -> Dialect:

@@ -20,9 +20,10 @@ from api.routes.examples import EXAMPLES
 from api.routes.examples_jobs import JOB_EXAMPLES
 from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.examples_preprocessing import PREPROCESSING_EXAMPLES
+from api.routes.examples_yolo import YOLO_EXAMPLES
 from api.routes.http import enveloped, json_response
 
-ALL_EXAMPLES = {**EXAMPLES, **JOB_EXAMPLES, **OCR_EXAMPLES, **PREPROCESSING_EXAMPLES}
+ALL_EXAMPLES = {**EXAMPLES, **JOB_EXAMPLES, **OCR_EXAMPLES, **PREPROCESSING_EXAMPLES, **YOLO_EXAMPLES}
 STATIC = Path(__file__).resolve().parent.parent / "static"
 blueprint = Blueprint("documentation", __name__)
 
@@ -217,6 +218,7 @@ DOWNLOADS = {
     "/media": ("video/mp4", "image/png"),
     "/thumbnail": ("image/jpeg",),
 }
+ZIPS = ("/export/annotated", "/export/original")
 
 
 def _complete_special(path: str, operation: dict[str, Any]) -> None:
@@ -236,11 +238,26 @@ def _complete_special(path: str, operation: dict[str, Any]) -> None:
         for code, text in (("412", "it is not the file that If-Match names"), ("416", "it has no such bytes")):
             example = {"code": int(code), "message": text, "data": None, "timestamp": 1795258464}
             responses[code] = {"description": text, "content": _json("Error", example)}
-    elif path.endswith("/documents/{document_id}/export"):
+    elif path.endswith("/documents/{document_id}/export") or path.endswith(ZIPS):
         responses["200"]["content"] = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
+    elif path.startswith("/static/"):
+        _complete_image(operation)
     elif path.endswith("/metrics"):
         table = "epoch,step,value,timestamp\n1,1,0.9172,2026-11-21T10:49:58.120Z\n"
         responses["200"]["content"]["text/csv"] = {"schema": {"type": "string"}, "example": table}
+
+
+def _complete_image(operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    operation.setdefault("parameters", []).extend(RANGE_PARAMETERS)
+    kinds = ("jpeg", "png", "bmp", "webp", "tiff")
+    binary = {f"image/{kind}": {"schema": {"type": "string", "format": "binary"}} for kind in kinds}
+    headers = {name: FILE_HEADERS[name] for name in ("ETag", "Accept-Ranges")}
+    responses["200"] = {"description": "the image", "headers": headers, "content": binary}
+    responses["206"] = {"description": "the bytes asked for", "headers": headers, "content": binary}
+    responses["304"] = {"description": "it is the file that If-None-Match names"}
+    for code, text in (("412", "it is not the file that If-Match names"), ("416", "it has no such bytes")):
+        responses[code] = {"description": text, "content": _json("BareError", {"detail": text})}
 
 
 def _header(name: str, description: str, example: str) -> dict[str, Any]:
@@ -310,6 +327,16 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "example": "cats",
     },
     "number": {"description": "the item's number", "schema": {"type": "integer", "minimum": 1}, "example": 1},
+    "dataset_id": {
+        "description": "the dataset's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "ds_20240115_123456_5f2c8a1b",
+    },
+    "static_path": {
+        "description": "as datasets, annotation tasks and inference answers name it, slashes and all",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "datasets/ds_20240115_123456_5f2c8a1b/v1/images/train/0001.jpg",
+    },
     "gpu_id": {"description": "the GPU's number", "schema": {"type": "integer", "minimum": 0}, "example": 0},
     "user_id": {"description": "the user's id", "schema": _ROW, "example": 2},
     "token_id": {"description": "the token's id", "schema": _ROW, "example": 7},

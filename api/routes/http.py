@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 #: domain error -> HTTP status; the most special type that fits decides
 STATUS: Mapping[type[errors.TrainyardError], int] = {
+    errors.Malformed: 400,
     errors.Invalid: 422,
     errors.NotFound: 404,
     errors.Conflict: 409,

@@ -23,6 +23,7 @@ from api.services.queue import QueueDesk, QueueService
 from api.services.store.database import Database
 from api.services.supervisor import Supervisor
 from api.services.webhooks import WebhookService
+from api.services.yolo_datasets import YoloDatasets
 from api.settings import Settings
 from api.utils.streams import Streams
 
@@ -49,6 +50,7 @@ class Services:
     engines: Mapping[str, Engine]
     supervisor: Supervisor
     webhooks: WebhookService
+    yolo: YoloDatasets
     feed: Feed
     streams: Streams
     closing: Event  # set when the service ends: open streams end then

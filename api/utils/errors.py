@@ -25,6 +25,10 @@ class Invalid(TrainyardError):
         self.field = field
 
 
+class Malformed(TrainyardError):
+    """What was sent is not of the kind that it must be: a file that is no archive, or a hostile one."""
+
+
 class NotFound(TrainyardError):
     """There is no such thing, or not for this caller."""
 

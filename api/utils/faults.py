@@ -10,6 +10,10 @@ POINTS: frozenset[str] = frozenset(
         "launch.before_lock",  # nothing was done yet
         "launch.after_lock",  # the attempt is claimed and described, nothing was started
         "launch.after_spawn",  # its keeper runs, nobody was told
+        "dataset.unpacked",  # an upload's files are there, under no name
+        "dataset.named",  # they have their name, no row knows it
+        "dataset.prepared",  # a version has its name, no row knows it
+        "dataset.removed",  # the rows are gone, the files are not
         "submit.before_insert",
         "submit.after_insert",  # accepted, not answered
         "worker.before_prepare",  # claimed, with its leases

@@ -26,6 +26,7 @@ _LOCATOR = struct.Struct("<4sIQI")
 _LOCAL_HEADER = 30  # bytes, before the name
 _MOST_RATIO = 200  # unpacked to packed, of a whole archive over _RATIO_FREE bytes
 _RATIO_FREE = 100 * 1024**2
+_SINGLE_RATIO_FREE = 10 * 1000**2
 _CHUNK = 1 << 20
 #: what zipfile raises over damaged archives
 _PROBLEMS = (
@@ -44,6 +45,8 @@ class ZipLimits:
     total: int  # bytes, unpacked
     name: int = 1000  # bytes
     depth: int = 32
+    single: int | None = None  # bytes of one file, unpacked; None: as many as all together
+    ratio: int | None = None  # unpacked to packed, of one file over _SINGLE_RATIO_FREE bytes; None: any
 
 
 class SafeZip:
@@ -105,14 +108,20 @@ def plain_name(text: str) -> str:
 @contextmanager
 def open_zip(path: Path, limits: ZipLimits) -> Iterator[SafeZip]:
     """Raises BadZip, before anything is unpacked, for an archive that is not wholly sound."""
-    with open(path, "rb") as file:
-        start = _directory(file, limits)
-        try:
-            archive = zipfile.ZipFile(file)
-        except _PROBLEMS as problem:
-            raise BadZip(f"is no usable zip: {problem}") from None
-        with archive:
-            yield SafeZip(archive, _judged(archive, start, os.fstat(file.fileno()).st_size, limits))
+    with open(path, "rb") as file, read_zip(file, limits) as archive:
+        yield archive
+
+
+@contextmanager
+def read_zip(file: BinaryIO, limits: ZipLimits) -> Iterator[SafeZip]:
+    """The same of an open, seekable file, which stays open."""
+    start = _directory(file, limits)
+    try:
+        archive = zipfile.ZipFile(file)
+    except _PROBLEMS as problem:
+        raise BadZip(f"is no usable zip: {problem}") from None
+    with archive:
+        yield SafeZip(archive, _judged(archive, start, file.seek(0, os.SEEK_END), limits))
 
 
 def _directory(file: BinaryIO, limits: ZipLimits) -> int:
@@ -128,7 +137,7 @@ def _directory(file: BinaryIO, limits: ZipLimits) -> int:
     if at + _EOCD.size + comment != len(tail):
         raise BadZip("has other data behind its end")
     end = tail_start + at
-    if 0xFFFF in (count, here) or 0xFFFFFFFF in (length, offset):
+    if 0xFFFF in (count, here) or 0xFFFFFFFF in (length, offset) or _has_locator(file, end):
         end, disk, first_disk, here, count, length, offset = _zip64(file, end)
     if disk or first_disk or here != count:
         raise BadZip("is a part of a split archive")
@@ -139,6 +148,15 @@ def _directory(file: BinaryIO, limits: ZipLimits) -> int:
     if offset + length != end or length > count * (46 + 3 * 0xFFFF):
         raise BadZip("has data that belongs to no file")
     return int(offset)
+
+
+def _has_locator(file: BinaryIO, end: int) -> bool:
+    """Whether there is a zip64 directory, as zipfile looks for it: its own archives have one from 2 GiB on, while all
+    numbers still fit the old one."""
+    if end < _LOCATOR.size:
+        return False
+    file.seek(end - _LOCATOR.size)
+    return file.read(4) == b"PK\6\7"
 
 
 def _zip64(file: BinaryIO, end: int) -> tuple[int, ...]:
@@ -163,9 +181,10 @@ def _judged(archive: zipfile.ZipFile, start: int, size: int, limits: ZipLimits) 
     for info in infos:
         name = _checked_name(info, limits)
         _check_kind(info, name)
+        _check_size(info, name, limits)
         total += info.file_size
         if total > limits.total:
-            raise BadZip(f"unpacks to more than {limits.total} bytes")
+            raise BadZip(f"unpacks to more than {limits.total} bytes (at {name!r})")
         _check_clash(name, info.is_dir(), seen)
         if not info.is_dir():
             files[name] = info
@@ -202,6 +221,14 @@ def _check_kind(info: zipfile.ZipInfo, name: str) -> None:
         raise BadZip(f"{name!r} in it is packed in a way that is not taken (only deflate is)")
     if info.is_dir() and info.file_size:
         raise BadZip(f"{name!r} in it is a directory with content")
+
+
+def _check_size(info: zipfile.ZipInfo, name: str, limits: ZipLimits) -> None:
+    size = info.file_size
+    if limits.single is not None and size > limits.single:
+        raise BadZip(f"{name!r} in it unpacks to {size} bytes; at most {limits.single} are taken")
+    if limits.ratio is not None and size > _SINGLE_RATIO_FREE and size > limits.ratio * info.compress_size:
+        raise BadZip(f"{name!r} in it unpacks to {size} bytes from {info.compress_size}: that is a bomb")
 
 
 def _check_clash(name: str, is_dir: bool, seen: dict[str, str]) -> None:

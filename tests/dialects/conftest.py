@@ -23,6 +23,7 @@ from werkzeug.test import TestResponse
 
 from api import app as composition
 from api.models.accounts import Actor
+from api.models.dialect import YOLO_PLATFORM, dialect_of
 from api.models.job import EndReason, Failure, Job
 from api.models.room import Grant
 from api.services.container import Services
@@ -33,6 +34,7 @@ from api.services.store import queue, schema
 from api.settings import load
 
 BASE = "/api/v1/training"
+ROOTED = ("/api", "/healthz", "/readyz", "/metrics")
 LATER = 10.0**6  # seconds for which a reading of the fake GPUs stays fresh
 
 
@@ -125,7 +127,7 @@ class Site:
 
     def call(self, method: str, path: str, body: Any = None, *, who: Any = ..., **more: Any) -> TestResponse:
         """`path` from the root, or relative to training v1."""
-        path = path if path.startswith(("/api", "/healthz", "/readyz", "/metrics")) else BASE + path
+        path = path if path.startswith(ROOTED) or dialect_of(path) is YOLO_PLATFORM else BASE + path
         actor = self.operator if who is ... else who
         more.setdefault("environ_overrides", {})["trainyard.actor"] = actor
         if body is not None:

@@ -8,6 +8,7 @@ front of the application decides it (tests/acceptance/test_no_entry.py).
 from __future__ import annotations
 
 import io
+import zipfile
 from itertools import count
 
 import pytest
@@ -25,6 +26,15 @@ T = "/api/v1/training"
 OCR = "/api/v1/ocr"
 P = "/api/v1/preprocessing"
 D = f"{P}/datasets/{{dataset_name}}"
+TWINS = ("", "/api/v1")  # of the YOLO platform's paths
+
+
+def both(*routes: str) -> list[str]:
+    """The bare path and the enveloped one of each."""
+    return [f"{method} {twin}{path}" for method, path in (route.split(" ") for route in routes) for twin in TWINS]
+
+
+Y = "/datasets/{dataset_id}"
 ROUTES: dict[str, dict[str, bool]] = {
     # whoever has come in
     **dict.fromkeys(
@@ -41,6 +51,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             f"GET {T}/jobs", "GET /api/v1/webhooks", "POST /api/v1/webhooks", f"POST {T}/jobs",
             "GET /api/", "GET /models/", "GET /admin/", "GET /api/training/active/", f"GET {OCR}/documents",
             f"POST {OCR}/documents", f"GET {OCR}/models", f"POST {OCR}/models",
+            *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register"),
         ],
         ANYBODY,
     ),
@@ -54,6 +65,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             f"GET {T}/{{task_id}}/artifacts", f"GET {T}/{{task_id}}/artifacts/{{path}}", f"GET {T}/jobs/{{job_id}}",
             f"GET {T}/jobs/{{job_id}}/logs", "GET /api/v1/auth/workspaces/{workspace_id}/members", "GET /api/v1/webhooks/{webhook_id}",
             "GET /api/v1/webhooks/{webhook_id}/deliveries", "GET /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
+            *both(f"GET {Y}", f"GET {Y}/export/annotated", f"GET {Y}/export/original"), "GET /static/{static_path}",
         ],
         READERS,
     ),
@@ -87,6 +99,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             "DELETE /api/v1/webhooks/{webhook_id}", "POST /api/v1/webhooks/{webhook_id}/test",
             "POST /api/v1/webhooks/{webhook_id}/rotate-secret",
             "POST /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
+            *both(f"PUT {Y}", f"DELETE {Y}", f"POST {Y}/prepare"),
         ],
         CHANGERS,
     ),
@@ -124,6 +137,7 @@ BODIES = {
     "POST /api/v1/auth/users": {"name": "new one", "password": "correct horse battery"},
     "PATCH /api/v1/auth/users/{user_id}": {"role": "member"},
     "POST /api/v1/auth/workspaces": {"name": "new one"},
+    **{route: {"path": "not/absolute"} for route in both("POST /datasets/register")},
     "POST /api/v1/auth/workspaces/{workspace_id}/members": {"name": "stranger"},
 }
 #: of these the answer does not depend on who asks, and asking would end a session or wait for ever
@@ -170,6 +184,7 @@ class Town:
         }  # fmt: skip
         job = site.call("POST", f"{T}/jobs", body, who=owner).get_json()["data"]["job_id"]
         token = site.services.accounts.create_token(owner, "x")[0].id
+        images = self.dataset(owner)
         for one in site.call("GET", "/api/v1/webhooks", who=owner).get_json()["data"]["webhooks"]:
             site.call("DELETE", f"/api/v1/webhooks/{one['id']}", who=owner)
         hook = {"url": "http://hooks.invalid/", "workspace_id": self.team, "enabled": False}
@@ -180,6 +195,7 @@ class Town:
         return self.pages() | {
             "preprocessing_id": preprocessing, "dataset_name": dataset, "number": 1,
             "webhook_id": webhook, "delivery_id": 1,
+            "dataset_id": images, "static_path": f"datasets/{images}/v1/images/train/x.jpg",
             "task_id": task, "job_id": job, "path": "x", "name": "index.html", "gpu_id": 0, "token_id": token,
             "user_id": self.ids["someone"], "workspace_id": self.team,
         }  # fmt: skip
@@ -202,6 +218,14 @@ class Town:
             "task_id"
         ]
         return {"document_id": document, "part_id": page, "line_id": line, "model_id": model, "import_id": task}
+
+    def dataset(self, owner: Actor) -> str:
+        """Not prepared: nothing of these tests reads its files."""
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("classes.txt", "x")
+        archive.seek(0)
+        return self.site.services.yolo.upload(owner, "x.zip", archive, 1, self.team).id
 
 
 @pytest.fixture

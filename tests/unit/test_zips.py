@@ -19,6 +19,15 @@ LIMITS = ZipLimits(files=1000, total=50_000_000)
 Make = Callable[[zipfile.ZipFile], None]
 
 
+def test_a_zip64_directory_whose_numbers_would_fit_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """zipfile writes one from 2 GiB on."""
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)
+    path = packed(tmp_path / "a.zip", lambda archive: archive.writestr("x.txt", random.Random(1).randbytes(300)))
+    assert b"PK\6\6" in path.read_bytes()
+    with open_zip(path, LIMITS) as archive:
+        assert len(archive.read("x.txt", 300)) == 300
+
+
 def packed(path: Path, make: Make) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         make(archive)

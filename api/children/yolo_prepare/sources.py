@@ -1,0 +1,67 @@
+"""Somebody's directory: what lies in it, and reads that cannot leave it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from api.children.yolo_prepare.findings import Unusable
+from api.utils.downloads import open_beneath
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+MOST_DEPTH = 32
+
+
+def suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def is_image(name: str) -> bool:
+    return suffix(name) in IMAGE_SUFFIXES
+
+
+class Source:
+    """Regular files below a directory by their relative names. Links are neither followed nor seen."""
+
+    def __init__(self, root: Path, most_files: int) -> None:
+        self.root = root
+        self.names = sorted(self._walk("", most_files))
+
+    def _walk(self, below: str, most: int) -> Iterator[str]:
+        folders, seen = [(below, 0)], 0
+        while folders:
+            folder, depth = folders.pop()
+            with os.scandir(self.root / folder) as entries:
+                for entry in entries:
+                    name = f"{folder}/{entry.name}" if folder else entry.name
+                    if entry.name.startswith(".") or entry.name == "__MACOSX" or not _is_text(name):
+                        continue
+                    mode = entry.stat(follow_symlinks=False).st_mode
+                    if stat.S_ISDIR(mode) and depth < MOST_DEPTH:
+                        folders.append((name, depth + 1))
+                    elif stat.S_ISREG(mode):
+                        seen += 1
+                        if seen > most:
+                            raise Unusable(f"there are more than {most} files")
+                        yield name
+
+    def read(self, name: str, most: int) -> bytes:
+        """A whole file. Raises ValueError for one that is longer, OSError for one that is gone."""
+        with open_beneath(self.root, name) as file:
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise ValueError(f"is longer than {most} bytes")
+        return content
+
+    def text(self, name: str, most: int) -> str:
+        return self.read(name, most).decode("utf-8-sig", "replace")
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return name.isprintable()

@@ -1,0 +1,92 @@
+"""Datasets of the YOLO platform and their versions: the only SQL that touches them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+
+from api.models.yolo import Dataset, Version
+from api.services.store.jobs import Viewer
+from api.services.store.yolo_tables import yolo_datasets as datasets
+from api.services.store.yolo_tables import yolo_versions as versions
+from api.utils.errors import NotFound
+
+
+def _dataset(row: Row[Any], found: Sequence[Version]) -> Dataset:
+    fields = dict(row._mapping)
+    return Dataset(**{**fields, "tags": tuple(fields["tags"])}, versions=tuple(found))
+
+
+def _versions(connection: Connection, seqs: Sequence[int]) -> dict[int, list[Version]]:
+    """In one query for all datasets, which may be more than a statement takes parameters."""
+    query = select(versions).order_by(versions.c.dataset_seq, versions.c.number)
+    if len(seqs) == 1:
+        query = query.where(versions.c.dataset_seq == seqs[0])
+    found: dict[int, list[Version]] = {seq: [] for seq in seqs}
+    for row in connection.execute(query):
+        if row.dataset_seq in found:
+            found[row.dataset_seq].append(Version(row.number, row.key, row.summary, row.created_at))
+    return found
+
+
+def find(connection: Connection, dataset_id: str) -> Dataset | None:
+    row = connection.execute(select(datasets).where(datasets.c.id == dataset_id)).first()
+    return None if row is None else _dataset(row, _versions(connection, [row.seq])[row.seq])
+
+
+def get(connection: Connection, dataset_id: str) -> Dataset:
+    found = find(connection, dataset_id)
+    if found is None:
+        raise NotFound(f"there is no dataset {dataset_id!r}")
+    return found
+
+
+def all_of(connection: Connection, viewer: Viewer) -> list[Dataset]:
+    """What the viewer may see, newest first."""
+    query = select(datasets).order_by(datasets.c.seq.desc())
+    if not viewer.everything:
+        team = datasets.c.team_id.in_(sorted(viewer.team_ids))
+        query = query.where(or_(datasets.c.owner_id == viewer.user_id, team))
+    rows = connection.execute(query).all()
+    found = _versions(connection, [row.seq for row in rows]) if rows else {}
+    return [_dataset(row, found[row.seq]) for row in rows]
+
+
+def names(connection: Connection) -> dict[str, set[str]]:
+    """Of all datasets, and of their versions."""
+    found: dict[str, set[str]] = {name: set() for name in connection.execute(select(datasets.c.id)).scalars()}
+    joined = select(datasets.c.id, versions.c.number).join(datasets, datasets.c.seq == versions.c.dataset_seq)
+    for row in connection.execute(joined):
+        found[row.id].add(f"v{row.number}")
+    return found
+
+
+def free_id(connection: Connection, make: Callable[[], str]) -> str:
+    while True:
+        candidate = make()
+        if connection.execute(select(datasets.c.seq).where(datasets.c.id == candidate)).first() is None:
+            return candidate
+
+
+def add(connection: Connection, values: Mapping[str, Any]) -> Dataset:
+    connection.execute(insert(datasets).values({**values, "description": "", "tags": []}))
+    return get(connection, values["id"])
+
+
+def change(connection: Connection, dataset: Dataset, values: Mapping[str, Any]) -> Dataset:
+    connection.execute(update(datasets).where(datasets.c.seq == dataset.seq).values(values))
+    return get(connection, dataset.id)
+
+
+def add_version(connection: Connection, dataset: Dataset, version: Version) -> None:
+    values = {"number": version.number, "key": version.key, "summary": version.summary}
+    stamp = {"dataset_seq": dataset.seq, "created_at": version.created_at}
+    connection.execute(insert(versions).values({**values, **stamp}))
+    connection.execute(update(datasets).where(datasets.c.seq == dataset.seq).values(updated_at=version.created_at))
+
+
+def remove(connection: Connection, dataset: Dataset) -> None:
+    """The row and, by the foreign key, its versions."""
+    connection.execute(delete(datasets).where(datasets.c.seq == dataset.seq))
