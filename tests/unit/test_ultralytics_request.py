@@ -33,7 +33,15 @@ def test_defaults_are_the_documents(home: Path) -> None:
 
 
 def test_arguments_go_through_by_their_own_names(home: Path) -> None:
-    given = {"lr0": 0.003, "optimizer": "AdamW", "mosaic": 0.5, "freeze": [0, 1], "cache": "ram", "amp": False, "cos_lr": True}
+    given = {
+        "lr0": 0.003,
+        "optimizer": "AdamW",
+        "mosaic": 0.5,
+        "freeze": [0, 1],
+        "cache": "ram",
+        "amp": False,
+        "cos_lr": True,
+    }
     assert request.arguments_of(checked(home, **given)) | given == request.arguments_of(checked(home, **given))
     assert "lr0" not in checked(home, lr0=None)
 
@@ -69,7 +77,9 @@ def test_all_wrong_arguments_are_named_at_once(home: Path) -> None:
     assert [name for name, _ in caught.value.errors] == ["lr0", "mosaic", "project"]
 
 
-@pytest.mark.parametrize("value", ["../../evil.yaml", "/etc/passwd", "https://x/y.yaml", "yolov8n", "nosuch.yaml", 3, None])
+@pytest.mark.parametrize(
+    "value", ["../../evil.yaml", "/etc/passwd", "https://x/y.yaml", "yolov8n", "nosuch.yaml", 3, None]
+)
 def test_an_architecture_is_a_known_name(home: Path, value: Any) -> None:
     with pytest.raises(Invalid) as caught:
         checked(home, model={"kind": "architecture", "value": value})
@@ -109,7 +119,10 @@ def test_devices() -> None:
 
 
 def test_model_names(tmp_path: Path) -> None:
-    assert models.resolve("model_name", "yolov8n.yaml", tmp_path).model == {"kind": "architecture", "value": "yolov8n.yaml"}
+    assert models.resolve("model_name", "yolov8n.yaml", tmp_path).model == {
+        "kind": "architecture",
+        "value": "yolov8n.yaml",
+    }
     assert models.resolve("model_name", "yolo11s.pt", tmp_path).value == str(tmp_path / "yolo11s.pt")
     assert models.resolve("model_name", "yolov5s.pt", tmp_path).value == str(tmp_path / "yolov5su.pt")
     for name in ("/etc/x.pt", "../yolov8n.pt", "yolov8n", "yolov8n-seg.pt", "", "YOLOV8N.PT"):

@@ -77,3 +77,13 @@ def terminate(process: subprocess.Popen[str]) -> None:
 
 def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
+
+
+def spoil(python: str, weights: Path, target: Path) -> None:
+    """Weights that make every loss NaN."""
+    code = (
+        "import sys, torch; c = torch.load(sys.argv[1], weights_only=False); "
+        "next(c['model'].parameters()).data.fill_(float('nan')); torch.save(c, sys.argv[2])"
+    )
+    target.parent.mkdir(exist_ok=True)
+    subprocess.run([python, "-c", code, str(weights), str(target)], check=True, timeout=LONGEST)

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.yolo.children import QUICK, Children
+from tests.yolo.children import QUICK, Children, spoil
 from tests.yolo.shapes import draw
 
 LOGS = Path(__file__).resolve().parents[1] / "fixtures" / "ultralytics"
@@ -23,8 +23,9 @@ def main(python: str) -> None:
         other = {"task": "validate", "data": asked["data"], "model": weights, "imgsz": 64, "plots": False}
         keep(home, "validate", runs.run(other))
         keep(home, "export", runs.run({"task": "export", "model": weights, "imgsz": 64, "format": "onnx"}))
-        keep(home, "nan", runs.run({**asked, "epochs": 2, "model": weights, "lr0": 1.0, "optimizer": "SGD", "momentum": 1.0,
-                                    "warmup_epochs": 0, "nbs": 1, "box": 1000, "cls": 1000, "dfl": 1000}))  # fmt: skip
+        spoil(python, best, home / "weights" / "nan.pt")
+        nan = {"kind": "weights", "value": str(home / "weights" / "nan.pt")}
+        keep(home, "nan", runs.run({**asked, "epochs": 2, "model": nan}))
         runs = Children(home, python, output="second")
         stop = {'{"event": "epoch_start", "epoch": 2': runs.ask_to_stop}
         keep(home, "stopped", runs.run({**asked, "epochs": 3, "batch": 2}, on=stop))

@@ -15,7 +15,13 @@ from api.services.engines.ultralytics import arguments, models
 from tests.yolo.conftest import PYTHON
 
 pytestmark = pytest.mark.yolo
-_KINDS = {"integer": {"int", "float"}, "number": {"float", "int"}, "boolean": {"bool"}, "text": {"str"}, "integers": {"list"}}
+_KINDS = {
+    "integer": {"int", "float"},
+    "number": {"float", "int"},
+    "boolean": {"bool"},
+    "text": {"str"},
+    "integers": {"list"},
+}
 _LINE = re.compile(r"^(\w+):.*?# \((.*?)\)", re.MULTILINE)
 
 

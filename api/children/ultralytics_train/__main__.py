@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from api.children.ultralytics_train.data import own_yaml
 from api.children.ultralytics_train.models import check_present
 from api.children.ultralytics_train.report import Problem, event, say
 from api.children.ultralytics_train.stopping import Stop, Stopped
+
+COLOUR = re.compile(r"\x1b\[\d{1,3}m")
 
 
 def run(settings: dict[str, Any]) -> None:
@@ -62,7 +65,7 @@ def main() -> int:
         return 2
     except Exception as problem:  # noqa: BLE001  # the last words of a process: which class it was tells what to do
         traceback.print_exc(file=sys.stdout)
-        event("error", kind=None, message=f"{type(problem).__name__}: {problem}"[:2000])
+        event("error", kind=None, message=COLOUR.sub("", f"{type(problem).__name__}: {problem}")[:2000])
         return 1
     return 0
 
