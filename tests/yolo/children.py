@@ -33,12 +33,15 @@ class Children:
     def workspace(self) -> Workspace:
         return Workspace("job", self._attempts, self.home, self.home / "log", self.home, self.output)
 
-    def start(self, given: Mapping[str, Any], resume: str | None = None) -> subprocess.Popen[str]:
+    def launch(self, given: Mapping[str, Any], resume: str | None = None) -> Launch:
         self._attempts += 1
         spec = self.engine.validate(JobSpec("ultralytics", "a job", {"task": "train", "model": TINY, **given}))
         job = Job("job", 1, "jobs", spec, JobStatus.RUNNING, 1, None, 0.0, 0.0)
         base = {name: value for name, value in os.environ.items() if not name.startswith("TRAINYARD_")}
-        command = self.engine.prepare(Launch(job, self.workspace(), (), (), base, resume))
+        return Launch(job, self.workspace(), (), (), base, resume)
+
+    def start(self, given: Mapping[str, Any], resume: str | None = None) -> subprocess.Popen[str]:
+        command = self.engine.prepare(self.launch(given, resume))
         return subprocess.Popen(
             command.argv,
             env=dict(command.env),

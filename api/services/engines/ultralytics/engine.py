@@ -54,8 +54,8 @@ class UltralyticsEngine:
             return Availability(
                 False,
                 None,
-                f"there is no ultralytics beside {self.python}: install requirements/yolo.txt into an environment and "
-                "set TRAINYARD_YOLO_PYTHON to its interpreter",
+                f"there is no ultralytics beside {self.python}: install requirements.txt with constraints.txt there "
+                "(`make setup`), or set TRAINYARD_YOLO_PYTHON to an interpreter that has it",
             )
         if _numbers(version) < OLDEST:
             wanted = ".".join(map(str, OLDEST))
