@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,30 @@ def test_the_state_of_a_finished_training_is_refused(children: Children) -> None
     (error,) = said(log, "error")
     assert code == 2 and error["kind"] == "bad_config" and "finished training" in error["message"]
     assert not said(log, "epoch_start")
+
+
+def test_nothing_is_looked_up_or_downloaded(children: Children) -> None:
+    """A training with plots, whose fonts ultralytics would fetch, and the weights of its AMP check."""
+    site = children.home / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import socket\n"
+        "def told(*a, **k):\n    print('LOOKED UP', a[:2], flush=True)\n    raise OSError('no network here')\n"
+        "socket.getaddrinfo = socket.socket.connect = told\n"
+    )
+    launch = children.launch(given(children, epochs=1, plots=True))
+    command = children.engine.prepare(launch)
+    environment = {**command.env, "PYTHONPATH": f"{command.env['PYTHONPATH']}:{site}"}
+    told = subprocess.run(command.argv, env=environment, cwd=command.cwd, capture_output=True, text=True, timeout=110)
+    assert told.returncode == 0 and "LOOKED UP" not in told.stdout, told.stdout[-2000:]
+    code = (
+        "from api.children.ultralytics_train.surroundings import prepare\n"
+        f"kept = prepare({{'threads': 1, 'weights_dir': '{children.home}'}})\n"
+        "from ultralytics import YOLO\nYOLO('/nowhere/yolo26n.pt')\n"
+    )
+    argv = [command.argv[0], "-c", code]
+    told = subprocess.run(argv, env=environment, cwd=command.cwd, capture_output=True, text=True, timeout=110)
+    assert "ConnectionError: nothing is downloaded here" in told.stderr and "LOOKED UP" not in told.stdout, told.stderr
 
 
 def test_an_evil_weights_file_runs_nothing(children: Children) -> None:

@@ -67,14 +67,19 @@ def _keep_in(weights_dir: str) -> None:
     """
     from ultralytics import settings, utils
     from ultralytics.data import dataset
-    from ultralytics.utils import tqdm
+    from ultralytics.utils import downloads, tqdm
 
     off = ("sync", "clearml", "comet", "dvc", "hub", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
     settings.update({name: False for name in off if name in settings})
     utils.WEIGHTS_DIR = Path(weights_dir)
+    downloads.safe_download = _no_download  # YOLO_OFFLINE is asked only after the first attempt
     dataset.load_dataset_cache_file = _no_cache
     dataset.save_dataset_cache_file = _leave_no_cache
     tqdm.is_noninteractive_console = lambda: True  # whole lines, as for a log; the bars would be torn by the events
+
+
+def _no_download(url: str, *args: Any, **kwargs: Any) -> None:
+    raise ConnectionError(f"nothing is downloaded here: {url}")
 
 
 def _no_cache(path: Path) -> dict[str, Any]:
