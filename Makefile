@@ -7,7 +7,7 @@ KRAKEN := .venv-kraken
 KRAKEN_STAMP := $(KRAKEN)/.installed
 CAPTIONS := .venv-captions
 
-.PHONY: help setup demo kraken test test-slow test-kraken test-captions lint types arch bench docs check clean
+.PHONY: help setup demo kraken test test-slow test-kraken test-captions test-yolo lint types arch bench docs check clean
 
 help:
 	@echo "make demo       set up, then train the bundled small diffusion model through the API"
@@ -16,6 +16,7 @@ help:
 	@echo "make kraken      an environment for OCR trainings, in $(KRAKEN) (1.6 GB)"
 	@echo "make test-kraken set up both, then the tests that really train with kraken"
 	@echo "make test-captions  the florence2 captioner, with transformers in $(CAPTIONS)"
+	@echo "make test-yolo  real YOLO trainings on the CPU (some minutes)"
 	@echo "make check      lint, types and layers"
 	@echo "make bench      measure, as ratios to a baseline of the same run"
 	@echo "make docs       write docs/openapi.json"
@@ -43,7 +44,7 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not kraken and not captions"
+	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
@@ -61,6 +62,9 @@ $(CAPTIONS)/.installed: requirements/captions.txt $(STAMP)
 	  "$$($(CAPTIONS)/bin/python -c 'import site; print(site.getsitepackages()[0])')/base.pth"
 	@$(CAPTIONS)/bin/pip install --quiet --disable-pip-version-check -r requirements/captions.txt -c constraints.txt
 	@touch $@
+
+test-yolo: setup
+	$(BIN)/python -m pytest -m yolo tests/yolo
 
 check: lint types arch
 

@@ -50,6 +50,7 @@ from api.services.engines.ocr_import import OcrImportEngine
 from api.services.engines.preprocessing import Keys, PreprocessingEngine
 from api.services.engines.preprocessing.captioners import CaptionSettings
 from api.services.engines.script import ScriptEngine
+from api.services.engines.ultralytics import UltralyticsEngine
 from api.services.executors.local import LocalExecutor
 from api.services.executors.short import ShortExecutor
 from api.services.feed import Feed
@@ -180,6 +181,7 @@ def build_engines(
             most_bytes=settings.max_archive_bytes,
         ),
         ScriptEngine(roots, settings.script_python),
+        UltralyticsEngine(settings.yolo_python, ROOT, settings.data_dir / "weights", yolo_files(settings)),
     )
     return {engine.name: engine for engine in engines}
 
@@ -192,6 +194,12 @@ def build_yolo(settings: Settings, db: Database, accounts: AccountService, path:
     runner = ShortExecutor(ROOT, path)
     preparer = Preparer(db, files, runner, seconds=settings.prepare_seconds, most_files=most)
     return YoloDatasets(db, accounts, files, preparer, AllowedRoots(settings.allowed_roots), most_files=most)
+
+
+def yolo_files(settings: Settings) -> AllowedRoots:
+    """Where data.yaml files and weights may lie that a YOLO job names: nothing of it comes from a client as it is."""
+    own = (settings.data_dir / name for name in ("datasets", "weights", "models"))
+    return AllowedRoots((*own, settings.output_dir, *settings.allowed_roots))
 
 
 def machine_room(settings: Settings) -> Room:

@@ -147,6 +147,8 @@ SETTINGS: tuple[Setting, ...] = (
             "the interpreter that has kraken; `make kraken` makes one (default: the service's)", "FILE"),
     Setting("script_python", _interpreter, sys.executable,
             "the interpreter of scripts that name none (default: the service's)", "FILE"),
+    Setting("yolo_python", _interpreter, sys.executable,
+            "the interpreter that has ultralytics (default: the service's)", "FILE"),
     Setting("allowed_roots", _paths, lambda s: str(s["data_dir"] / "workspace"),
             "where client-supplied paths may point, separated by ':' (default: <data>/workspace)", "DIRS"),
     Setting("stop_grace", _seconds, "120", "seconds a graceful stop waits for the trainer to save", "SECONDS"),
@@ -205,6 +207,7 @@ class Settings:
     diffusion_pipe_launcher: str
     kraken_python: str
     script_python: str
+    yolo_python: str
     allowed_roots: tuple[Path, ...]
     stop_grace: float
     stall_seconds: float

@@ -1,0 +1,1 @@
+"""YOLO trainings, exports and validations with ultralytics, which is used as a program: imported here, never copied."""

@@ -1,0 +1,53 @@
+"""A model as another format, and a model's metrics on a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from api.children.ultralytics_train.models import loaded
+from api.children.ultralytics_train.report import Problem, event
+from api.children.ultralytics_train.stopping import Stop
+from api.children.ultralytics_train.whole import settle
+
+DRAFT = ".export.pt"
+
+
+def export(settings: dict[str, Any], stop: Stop) -> None:
+    """ultralytics writes beside the weights: they get another name in the output directory."""
+    output, source = Path(settings["output"]), Path(settings["model"]["value"])
+    link = output / DRAFT
+    link.unlink(missing_ok=True)
+    link.symlink_to(source)
+    try:
+        model = loaded(link)
+        stop.check()
+        event("phase", phase="saving")
+        arguments = dict(settings["arguments"])
+        if arguments.pop("half", False):
+            arguments["quantize"] = 16
+        made = Path(model.export(**arguments, device=settings["device"]))
+    finally:
+        link.unlink(missing_ok=True)
+    if not made.is_file():
+        raise Problem("incomplete", "the export left no file")
+    target = output / (source.stem + made.suffix)
+    settle(made, target)
+    event("exported", name=target.name, size_bytes=target.stat().st_size, format=arguments.get("format"))
+
+
+def validate(settings: dict[str, Any], stop: Stop) -> None:
+    model = loaded(Path(settings["model"]["value"]))
+    model.add_callback("on_val_start", lambda validator: event("phase", phase="evaluating"))
+    model.add_callback("on_val_batch_end", lambda validator: stop.check())
+    found = model.val(
+        **settings["arguments"],
+        data=settings["own_data"],
+        device=settings["device"],
+        save_dir=settings["output"],
+        exist_ok=True,
+    )
+    metrics = {name: value for name, value in found.results_dict.items() if name != "fitness"}
+    names = found.names
+    classes = [{"class": names[i], "mAP50-95": value} for i, value in enumerate(found.maps)]
+    event("result", metrics=metrics, classes=classes)

@@ -1,0 +1,184 @@
+"""What a line of api.children.ultralytics_train says. Pure. A line of JSON is an event, the others are for people."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from api.models.events import (
+    PLAIN,
+    Advance,
+    Axis,
+    Done,
+    Event,
+    Fault,
+    Level,
+    LineType,
+    Metric,
+    Note,
+    Parsed,
+    Saved,
+    Warn,
+)
+from api.models.job import Phase
+
+LINE_MAX = 2000
+NAN_LOSS = "the loss is NaN"
+
+_START = '{"event": "'
+_LEVELS = re.compile(r"\s*(?:(WARNING)\b|(ERROR|CRITICAL)\b|(Traceback \(most recent call last\)))")
+_WARNING, _ERROR = Parsed(Level.WARNING, LineType.SYSTEM), Parsed(Level.ERROR, LineType.SYSTEM)
+
+Fields = Mapping[str, Any]
+Reader = Callable[[Fields], Iterable[Event]]
+
+
+def parse(line: str) -> Parsed:
+    if not line.startswith(_START):
+        return _plain(line)
+    try:
+        fields = json.loads(line)
+        name = fields["event"]
+        events = tuple(_READERS[name](fields))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # cut short, or not the child's
+        return _plain(line)
+    level = Level.ERROR if name == "error" else Level.WARNING if name == "warning" else Level.INFO
+    return Parsed(level, _TYPES.get(name, LineType.SYSTEM), events)
+
+
+def _plain(line: str) -> Parsed:
+    found = _LEVELS.match(line)
+    if found is None:
+        return PLAIN
+    return _WARNING if found[1] else _ERROR
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _phase(fields: Fields) -> Iterable[Event]:
+    yield Advance(phase=Phase(fields["phase"]))
+
+
+def _data(fields: Fields) -> Iterable[Event]:
+    yield Note("classes", int(fields["classes"]))
+
+
+def _fit(fields: Fields) -> Iterable[Event]:
+    epochs, batches = int(fields["epochs"]), fields["batches"]
+    if batches is None:
+        yield Advance(Phase.EVALUATING, total_epochs=epochs, epoch=int(fields["done"]))
+    else:
+        yield Advance(
+            Phase.TRAINING, total_epochs=epochs, total_steps=epochs * int(batches), total_batches=int(batches)
+        )
+
+
+def _epoch_start(fields: Fields) -> Iterable[Event]:
+    epochs, batches = int(fields["epochs"]), int(fields["batches"])
+    yield Advance(
+        Phase.TRAINING,
+        epoch=int(fields["epoch"]),
+        total_epochs=epochs,
+        total_steps=epochs * batches,
+        total_batches=batches,
+    )
+
+
+def _batch(fields: Fields) -> Iterable[Event]:
+    epoch, batch, batches = int(fields["epoch"]), int(fields["batch"]), int(fields["batches"])
+    step = (epoch - 1) * batches + batch
+    yield Advance(
+        Phase.TRAINING,
+        epoch=epoch,
+        step=step,
+        batch=batch,
+        samples_per_second=_number(fields["images_per_second"]),
+        time_per_step=_number(fields["seconds_per_batch"]),
+    )
+    losses = [_number(value) for value in fields["loss"].values()]
+    known = [value for value in losses if value is not None]
+    yield Metric("loss", sum(known) if len(known) == len(losses) else None, step)
+    yield Metric("lr", _number(fields["lr"]), step)
+    if len(known) < len(losses):
+        yield Warn(NAN_LOSS)
+
+
+def _epoch(fields: Fields) -> Iterable[Event]:
+    """All of results.csv's columns, under ultralytics' own names."""
+    epoch = int(fields["epoch"])
+    yield Advance(epoch=epoch, total_epochs=int(fields["epochs"]))
+    for name, value in fields["metrics"].items():
+        yield Metric(str(name), _number(value), epoch=epoch, axis=Axis.EPOCH)
+    yield Note("epochs_done", epoch)
+
+
+def _saved(fields: Fields) -> Iterable[Event]:
+    name = str(fields["name"])
+    yield Saved("state" if name == "last.pt" else "weights", name)
+
+
+def _trained(fields: Fields) -> Iterable[Event]:
+    epoch, epochs = int(fields["epoch"]), int(fields["epochs"])
+    yield Note("best_epoch", None if fields["best_epoch"] is None else int(fields["best_epoch"]))
+    if epoch < epochs:
+        yield Note("early_stopping", {"epoch": epoch, "epochs": epochs})
+
+
+def _result(fields: Fields) -> Iterable[Event]:
+    """Of the best weights, or of a validation."""
+    yield Note("result", {str(name): _number(value) for name, value in fields["metrics"].items()})
+
+
+def _model(fields: Fields) -> Iterable[Event]:
+    yield Note("model_file", {"name": str(fields["name"]), "size_bytes": int(fields["size_bytes"])})
+
+
+def _exported(fields: Fields) -> Iterable[Event]:
+    shown = {"name": str(fields["name"]), "size_bytes": int(fields["size_bytes"]), "format": fields["format"]}
+    yield Saved("weights", str(fields["name"]))
+    yield Note("exported", shown)
+
+
+def _warning(fields: Fields) -> Iterable[Event]:
+    yield Warn(str(fields["message"])[:LINE_MAX])
+
+
+def _error(fields: Fields) -> Iterable[Event]:
+    """The class stands first, where `failures.explain` finds it."""
+    kind = fields["kind"]
+    yield Fault((f"[{kind}] " if kind else "") + str(fields["message"])[:LINE_MAX])
+
+
+def _done(fields: Fields) -> Iterable[Event]:
+    yield Advance(phase=Phase.DONE)
+    yield Done()
+
+
+_READERS: Mapping[str, Reader] = {
+    "phase": _phase,
+    "data": _data,
+    "fit": _fit,
+    "epoch_start": _epoch_start,
+    "batch": _batch,
+    "epoch": _epoch,
+    "saved": _saved,
+    "trained": _trained,
+    "result": _result,
+    "model": _model,
+    "exported": _exported,
+    "warning": _warning,
+    "error": _error,
+    "done": _done,
+}
+_TYPES: Mapping[str, LineType] = {
+    "fit": LineType.TRAIN,
+    "epoch_start": LineType.TRAIN,
+    "batch": LineType.TRAIN,
+    "epoch": LineType.EVAL,
+    "trained": LineType.TRAIN,
+    "result": LineType.EVAL,
+}
