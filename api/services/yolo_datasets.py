@@ -185,6 +185,8 @@ class YoloDatasets:
     def prepare(self, actor: Actor, dataset_id: str, wanted: Preparation) -> tuple[Dataset, Version]:
         """The same asked for twice makes one version."""
         dataset = self.mine(actor, dataset_id)
+        if dataset.path is not None and str(self._roots.resolve("path", dataset.path)) != dataset.path:
+            raise Conflict(f"{dataset.path} is not the directory that was registered: it leads elsewhere now")
         return dataset, self._preparer.prepare(dataset, wanted)
 
     def change(self, actor: Actor, dataset_id: str, given: Mapping[str, Any]) -> Dataset:

@@ -299,6 +299,17 @@ class TestRegister:
     def test_others(self, platform: Platform, path: Any, code: int) -> None:
         platform.detail("POST", "/datasets/register", code, {"path": path})
 
+    def test_one_that_leads_elsewhere_by_now(self, bare: Platform) -> None:
+        place = sets.write(bare.site.home / "workspace" / "moving", sets.flat(2))
+        made = bare.ok("POST", "/datasets/register", {"path": str(place)})["dataset_id"]
+        other = sets.write(bare.site.home / "workspace" / "other", sets.flat(2))
+        shutil.rmtree(place)
+        for target, code in ((other, 409), ("/etc", 403)):
+            place.symlink_to(target)
+            bare.detail("POST", f"/datasets/{made}/prepare", code, {})
+            place.unlink()
+        assert "No such file" in bare.detail("POST", f"/datasets/{made}/prepare", 409, {})
+
     def test_a_link_out_of_the_roots(self, bare: Platform) -> None:
         link = bare.site.home / "workspace" / "out"
         link.symlink_to("/etc")

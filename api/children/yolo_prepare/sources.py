@@ -27,7 +27,10 @@ class Source:
 
     def __init__(self, root: Path, most_files: int) -> None:
         self.root = root
-        self.names = sorted(self._walk("", most_files))
+        try:
+            self.names = sorted(self._walk("", most_files))
+        except OSError as problem:
+            raise Unusable(f"its files cannot be read: {problem.strerror}: {problem.filename}") from None
 
     def _walk(self, below: str, most: int) -> Iterator[str]:
         folders, seen = [(below, 0)], 0

@@ -19,21 +19,14 @@ def _dataset(row: Row[Any], found: Sequence[Version]) -> Dataset:
     return Dataset(**{**fields, "tags": tuple(fields["tags"])}, versions=tuple(found))
 
 
-def _versions(connection: Connection, seqs: Sequence[int]) -> dict[int, list[Version]]:
-    """In one query for all datasets, which may be more than a statement takes parameters."""
-    query = select(versions).order_by(versions.c.dataset_seq, versions.c.number)
-    if len(seqs) == 1:
-        query = query.where(versions.c.dataset_seq == seqs[0])
-    found: dict[int, list[Version]] = {seq: [] for seq in seqs}
-    for row in connection.execute(query):
-        if row.dataset_seq in found:
-            found[row.dataset_seq].append(Version(row.number, row.key, row.summary, row.created_at))
-    return found
+def _versions(connection: Connection, seq: int) -> list[Version]:
+    rows = connection.execute(select(versions).where(versions.c.dataset_seq == seq).order_by(versions.c.number))
+    return [Version(row.number, row.key, row.summary, row.created_at) for row in rows]
 
 
 def find(connection: Connection, dataset_id: str) -> Dataset | None:
     row = connection.execute(select(datasets).where(datasets.c.id == dataset_id)).first()
-    return None if row is None else _dataset(row, _versions(connection, [row.seq])[row.seq])
+    return None if row is None else _dataset(row, _versions(connection, row.seq))
 
 
 def get(connection: Connection, dataset_id: str) -> Dataset:
@@ -44,14 +37,16 @@ def get(connection: Connection, dataset_id: str) -> Dataset:
 
 
 def all_of(connection: Connection, viewer: Viewer) -> list[Dataset]:
-    """What the viewer may see, newest first."""
-    query = select(datasets).order_by(datasets.c.seq.desc())
-    if not viewer.everything:
-        team = datasets.c.team_id.in_(sorted(viewer.team_ids))
-        query = query.where(or_(datasets.c.owner_id == viewer.user_id, team))
-    rows = connection.execute(query).all()
-    found = _versions(connection, [row.seq for row in rows]) if rows else {}
-    return [_dataset(row, found[row.seq]) for row in rows]
+    """What the viewer may see, newest first. The summaries of versions, which may be long, are left out."""
+    mine = or_(datasets.c.owner_id == viewer.user_id, datasets.c.team_id.in_(sorted(viewer.team_ids)))
+    conditions = () if viewer.everything else (mine,)
+    columns = select(versions.c.dataset_seq, versions.c.number, versions.c.key, versions.c.created_at)
+    made = columns.join(datasets, datasets.c.seq == versions.c.dataset_seq).where(*conditions)
+    found: dict[int, list[Version]] = {}
+    for row in connection.execute(made.order_by(versions.c.dataset_seq, versions.c.number)):
+        found.setdefault(row.dataset_seq, []).append(Version(row.number, row.key, {}, row.created_at))
+    rows = connection.execute(select(datasets).where(*conditions).order_by(datasets.c.seq.desc()))
+    return [_dataset(row, found.get(row.seq, ())) for row in rows]
 
 
 def names(connection: Connection) -> dict[str, set[str]]:
