@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 MOST_BYTES = 16 * 1024**2
 MOST_LINES = 50_000
+DECIMALS = 6  # as labels are written
 MOST_CLASSES = 10_000
 SLACK = 1e-3  # what rounding may put outside the image
 
@@ -23,7 +24,7 @@ class Label:
     numbers: tuple[float, ...]
 
     def line(self) -> str:
-        return " ".join([str(self.index), *(f"{number:.6f}" for number in self.numbers)])
+        return " ".join([str(self.index), *(f"{number:.{DECIMALS}f}" for number in self.numbers)])
 
 
 def parse(text: str, classes: int | None = None) -> tuple[Label, ...]:
@@ -50,7 +51,7 @@ def _label(line: int, columns: list[str], classes: int | None) -> Label:
     numbers = values[1:]
     if not all(-SLACK <= number <= 1 + SLACK for number in numbers):
         raise BadLabel(f"line {line}: coordinates must lie between 0 and 1")
-    if not is_polygon and min(numbers[2:]) <= 0:
+    if not is_polygon and round(min(numbers[2:]), DECIMALS) <= 0:
         raise BadLabel(f"line {line}: a box without a size")
     return Label(index, tuple(min(1.0, max(0.0, number)) for number in numbers))
 
@@ -68,7 +69,7 @@ def box_label(index: int, box: tuple[float, float, float, float], size: tuple[in
         raise BadLabel("a box with a number that is none")
     left, right = (min(max(value, 0.0), width) for value in (box[0], box[2]))
     top, bottom = (min(max(value, 0.0), height) for value in (box[1], box[3]))
-    if right <= left or bottom <= top:
+    wide, high = (right - left) / width, (bottom - top) / height
+    if round(min(wide, high), DECIMALS) <= 0:
         raise BadLabel("a box without a size, or outside the image")
-    x, y = (left + right) / 2 / width, (top + bottom) / 2 / height
-    return Label(index, (x, y, (right - left) / width, (bottom - top) / height))
+    return Label(index, ((left + right) / 2 / width, (top + bottom) / 2 / height, wide, high))
