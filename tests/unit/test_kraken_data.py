@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from api.children.common.report import Problem, event, say
 from api.children.kraken_train.data import sets, split, usable
-from api.children.kraken_train.report import Problem, event, say
 
 LINE = {"baseline": [[1, 9], [50, 9]], "boundary": [[1, 1], [50, 1], [50, 12]], "text": "abc"}
 

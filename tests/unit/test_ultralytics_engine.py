@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from api.children.common.report import Problem
 from api.children.ultralytics_train.data import own_yaml
-from api.children.ultralytics_train.report import Problem
 from api.children.ultralytics_train.train import _over, _trim
 from api.children.ultralytics_train.whole import WholePath
 from api.models.job import Job, JobSpec, JobStatus

@@ -13,9 +13,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from api.children.common.report import Problem, event, say
+from api.children.common.stopping import Stop, Stopped
 from api.children.kraken_train.data import sets
-from api.children.kraken_train.report import Problem, event, say, take_over_logging
-from api.children.kraken_train.stopping import Stop, Stopped
+from api.children.kraken_train.report import take_over_logging
 
 
 def define_missing_operators() -> Any:

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
-from api.children.kraken_train.report import Problem, event, say, warn
+from api.children.common.report import Problem, event, say
+from api.children.kraken_train.report import warn
 
 Points = list[tuple[int, int]]
 Item = TypeVar("Item")

@@ -19,11 +19,13 @@ from kraken.models.convert import convert_models
 from kraken.train import BLLASegmentationModel, KrakenTrainer, VGSLRecognitionModel
 from threadpoolctl import threadpool_limits
 
+from api.children.common.report import Problem, event, say
+from api.children.common.stopping import Stop, Stopped
+from api.children.common.whole import settle
 from api.children.kraken_train.data import Sets
-from api.children.kraken_train.report import Problem, event, say, take_over_logging
+from api.children.kraken_train.report import take_over_logging
 from api.children.kraken_train.sets import RecognitionData, SegmentationData
-from api.children.kraken_train.stopping import Stop, Stopped
-from api.children.kraken_train.watch import Keeper, Reporter, settle
+from api.children.kraken_train.watch import Keeper, Reporter
 
 
 def train(settings: dict[str, Any], sets: Sets, stop: Stop) -> None:

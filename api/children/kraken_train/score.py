@@ -17,11 +17,12 @@ from kraken.train import BLLASegmentationModel, VGSLRecognitionModel
 from lightning.pytorch.callbacks import Callback
 from threadpoolctl import threadpool_limits
 
+from api.children.common.report import Problem, event, say
+from api.children.common.stopping import Stop
 from api.children.kraken_train.data import usable
 from api.children.kraken_train.fit import loaded, made_trainer
-from api.children.kraken_train.report import Problem, event, say, take_over_logging
+from api.children.kraken_train.report import take_over_logging
 from api.children.kraken_train.sets import RecognitionData, SegmentationData
-from api.children.kraken_train.stopping import Stop
 from api.children.kraken_train.watch import Pace, number
 
 

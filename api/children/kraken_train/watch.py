@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from pathlib import Path
 from statistics import median
@@ -12,8 +11,10 @@ from typing import Any
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 
-from api.children.kraken_train.report import event, say, warn
-from api.children.kraken_train.stopping import Stop
+from api.children.common.report import event, say
+from api.children.common.stopping import Stop
+from api.children.common.whole import settle
+from api.children.kraken_train.report import warn
 
 REPORT_EVERY = 1.0  # seconds between two reports inside an epoch
 SUFFIX = ".ckpt"
@@ -189,18 +190,3 @@ def _tell_patience(trainer: Any) -> None:
     for callback in trainer.callbacks:
         if isinstance(callback, EarlyStopping):
             event("patience", waited=int(callback.wait_count), lag=int(callback.patience), stops=trainer.should_stop)
-
-
-def settle(draft: Path, path: Path) -> None:
-    """Whole or not at all, also through a power cut."""
-    descriptor = os.open(draft, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.replace(draft, path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

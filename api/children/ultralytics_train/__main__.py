@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from api.children.common.report import Problem, event, say
+from api.children.common.stopping import Stop, Stopped
 from api.children.ultralytics_train.data import own_yaml
 from api.children.ultralytics_train.models import check_present
-from api.children.ultralytics_train.report import Problem, event, say
-from api.children.ultralytics_train.stopping import Stop, Stopped
 
 COLOUR = re.compile(r"\x1b\[\d{1,3}m")
 

@@ -10,8 +10,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from api.children.ultralytics_train.report import Problem
-from api.children.ultralytics_train.whole import draft_of, settle
+from api.children.common.report import Problem
+from api.children.common.whole import settle
+from api.children.ultralytics_train.whole import draft_of
 
 SIZE_MAX = 4 * 1024**2
 CLASSES_MAX = 100_000

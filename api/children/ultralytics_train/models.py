@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from api.children.ultralytics_train.report import Problem
+from api.children.common.report import Problem
 
 TASK = "detect"
 #: of YOLOv8, as depth, width and most channels: an eighth of its width, so that a CPU learns something within a minute

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from api.children.common.report import Problem, event
+from api.children.common.stopping import Stop
+from api.children.common.whole import settle
 from api.children.ultralytics_train.models import loaded
-from api.children.ultralytics_train.report import Problem, event
-from api.children.ultralytics_train.stopping import Stop
-from api.children.ultralytics_train.whole import settle
 
 DRAFT = ".export.pt"
 

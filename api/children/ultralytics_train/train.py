@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from api.children.common.report import Problem, event, say
+from api.children.common.stopping import Stop
+from api.children.common.whole import settle
 from api.children.ultralytics_train.models import loaded, opened
-from api.children.ultralytics_train.report import Problem, event, say
-from api.children.ultralytics_train.stopping import Stop
 from api.children.ultralytics_train.watch import Watch
-from api.children.ultralytics_train.whole import draft_of, settle
+from api.children.ultralytics_train.whole import draft_of
 
 STATE = "last.pt"  # in the output directory while there is something to resume
 RESULTS = "results.csv"

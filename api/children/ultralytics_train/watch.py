@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from api.children.ultralytics_train.report import Problem, event
-from api.children.ultralytics_train.stopping import Stop
-from api.children.ultralytics_train.whole import WholePath, draft_of, settle
+from api.children.common.report import Problem, event
+from api.children.common.stopping import Stop
+from api.children.common.whole import settle
+from api.children.ultralytics_train.whole import WholePath, draft_of
 
 REPORT_EVERY = 1.0  # seconds between two reports inside an epoch
 CALLBACKS = (

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-
-def settle(draft: Path, path: Path) -> None:
-    descriptor = os.open(draft, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.replace(draft, path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+from api.children.common.whole import settle
 
 
 def draft_of(path: Path) -> Path:

@@ -2,66 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from api.models.events import (
-    PLAIN,
     Advance,
     Axis,
-    Done,
     Event,
-    Fault,
-    Level,
     LineType,
     Metric,
     Note,
-    Parsed,
     Saved,
     Warn,
 )
 from api.models.job import Phase
+from api.services.engines.child_events import ChildEvents, Fields, Reader, number
 
-LINE_MAX = 2000
 NAN_LOSS = "the loss is NaN"
-
-_START = '{"event": "'
-_LEVELS = re.compile(r"(WARNING|ERROR|CRITICAL) [\w.]{1,200}: |(Traceback \(most recent call last\))")
-_WARNING, _ERROR = Parsed(Level.WARNING, LineType.SYSTEM), Parsed(Level.ERROR, LineType.SYSTEM)
-_SYSTEM = Parsed(Level.INFO, LineType.SYSTEM)
-
-Fields = Mapping[str, Any]
-Reader = Callable[[Fields], Iterable[Event]]
-
-
-def parse(line: str) -> Parsed:
-    if not line.startswith(_START):
-        return _plain(line)
-    try:
-        fields = json.loads(line)
-        name = fields["event"]
-        events = tuple(_READERS[name](fields))
-    except (ValueError, KeyError, TypeError, RecursionError):  # cut short, or not the child's
-        return _plain(line)
-    level = Level.ERROR if name == "error" else Level.WARNING if name == "warning" else Level.INFO
-    return Parsed(level, _TYPES.get(name, LineType.SYSTEM), events)
-
-
-def _plain(line: str) -> Parsed:
-    found = _LEVELS.match(line)
-    if found is None:
-        return PLAIN
-    return _WARNING if found[1] == "WARNING" else _ERROR
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _phase(fields: Fields) -> Iterable[Event]:
-    yield Advance(phase=Phase(fields["phase"]))
 
 
 def _data(fields: Fields) -> Iterable[Event]:
@@ -82,17 +38,17 @@ def _epoch_start(fields: Fields) -> Iterable[Event]:
 
 
 def _batch(fields: Fields) -> Iterable[Event]:
-    step, loss = int(fields["step"]), _number(fields["loss"])
+    step, loss = int(fields["step"]), number(fields["loss"])
     yield Advance(
         Phase.TRAINING,
         epoch=int(fields["epoch"]),
         step=step,
         batch=int(fields["batch"]),
-        samples_per_second=_number(fields["items_per_second"]),
-        time_per_step=_number(fields["seconds_per_batch"]),
+        samples_per_second=number(fields["items_per_second"]),
+        time_per_step=number(fields["seconds_per_batch"]),
     )
     yield Metric("loss", loss, step)
-    yield Metric("lr", _number(fields["lr"]), step)
+    yield Metric("lr", number(fields["lr"]), step)
     if loss is None:
         yield Warn(NAN_LOSS)
 
@@ -102,8 +58,8 @@ def _epoch(fields: Fields) -> Iterable[Event]:
     epoch = int(fields["epoch"])
     yield Advance(epoch=epoch, step=int(fields["step"]))
     for name, value in fields["metrics"].items():
-        yield Metric(str(name), _number(value), epoch=epoch, axis=Axis.EPOCH)
-    accuracy = _number(fields["metrics"]["accuracy"])
+        yield Metric(str(name), number(value), epoch=epoch, axis=Axis.EPOCH)
+    accuracy = number(fields["metrics"]["accuracy"])
     yield Note("epochs_done", epoch)
     yield Note("accuracy", None if accuracy is None else min(1.0, max(0.0, accuracy)))
     if fields["seconds_per_line_epoch"] is not None:
@@ -121,7 +77,7 @@ def _saving(fields: Fields) -> Iterable[Event]:
 
 def _model(fields: Fields) -> Iterable[Event]:
     kept = {"name": str(fields["name"]), "size_bytes": int(fields["size_bytes"]), "epoch": int(fields["epoch"])}
-    yield Note("model_file", {**kept, "accuracy": _number(fields["accuracy"])})
+    yield Note("model_file", {**kept, "accuracy": number(fields["accuracy"])})
 
 
 def _tested(fields: Fields) -> Iterable[Event]:
@@ -129,14 +85,14 @@ def _tested(fields: Fields) -> Iterable[Event]:
         Phase.EVALUATING,
         step=int(fields["batch"]),
         total_steps=int(fields["batches"]),
-        samples_per_second=_number(fields["items_per_second"]),
-        time_per_step=_number(fields["seconds_per_batch"]),
+        samples_per_second=number(fields["items_per_second"]),
+        time_per_step=number(fields["seconds_per_batch"]),
     )
 
 
 def _result(fields: Fields) -> Iterable[Event]:
     """Of a test: error rates, and what they were counted from; also as metrics, each of one value."""
-    found = {str(name): _number(value) for name, value in fields.items() if name != "event"}
+    found = {str(name): number(value) for name, value in fields.items() if name != "event"}
     for name, value in found.items():
         yield Metric(name, value)
     yield Note("result", found)
@@ -144,23 +100,7 @@ def _result(fields: Fields) -> Iterable[Event]:
         yield Note("accuracy", min(1.0, max(0.0, found["accuracy"])))
 
 
-def _warning(fields: Fields) -> Iterable[Event]:
-    yield Warn(str(fields["message"])[:LINE_MAX])
-
-
-def _error(fields: Fields) -> Iterable[Event]:
-    """The class stands first, where `failures.explain` finds it."""
-    kind = fields["kind"]
-    yield Fault((f"[{kind}] " if kind else "") + str(fields["message"])[:LINE_MAX])
-
-
-def _done(fields: Fields) -> Iterable[Event]:
-    yield Advance(phase=Phase.DONE)
-    yield Done()
-
-
 _READERS: Mapping[str, Reader] = {
-    "phase": _phase,
     "data": _data,
     "fit": _fit,
     "epoch_start": _epoch_start,
@@ -171,9 +111,6 @@ _READERS: Mapping[str, Reader] = {
     "model": _model,
     "tested": _tested,
     "result": _result,
-    "warning": _warning,
-    "error": _error,
-    "done": _done,
 }
 _TYPES: Mapping[str, LineType] = {
     "fit": LineType.TRAIN,
@@ -184,3 +121,5 @@ _TYPES: Mapping[str, LineType] = {
     "tested": LineType.EVAL,
     "result": LineType.EVAL,
 }
+
+parse = ChildEvents(_READERS, _TYPES).parse

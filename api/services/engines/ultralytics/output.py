@@ -2,65 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from api.models.events import (
-    PLAIN,
     Advance,
     Axis,
-    Done,
     Event,
-    Fault,
-    Level,
     LineType,
     Metric,
     Note,
-    Parsed,
     Saved,
     Warn,
 )
 from api.models.job import Phase
+from api.services.engines.child_events import ChildEvents, Fields, Reader, number
 
-LINE_MAX = 2000
 NAN_LOSS = "the loss is NaN"
-
-_START = '{"event": "'
-_LEVELS = re.compile(r"\s*(?:(WARNING)\b|(ERROR|CRITICAL)\b|(Traceback \(most recent call last\)))")
-_WARNING, _ERROR = Parsed(Level.WARNING, LineType.SYSTEM), Parsed(Level.ERROR, LineType.SYSTEM)
-
-Fields = Mapping[str, Any]
-Reader = Callable[[Fields], Iterable[Event]]
-
-
-def parse(line: str) -> Parsed:
-    if not line.startswith(_START):
-        return _plain(line)
-    try:
-        fields = json.loads(line)
-        name = fields["event"]
-        events = tuple(_READERS[name](fields))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # cut short, or not the child's
-        return _plain(line)
-    level = Level.ERROR if name == "error" else Level.WARNING if name == "warning" else Level.INFO
-    return Parsed(level, _TYPES.get(name, LineType.SYSTEM), events)
-
-
-def _plain(line: str) -> Parsed:
-    found = _LEVELS.match(line)
-    if found is None:
-        return PLAIN
-    return _WARNING if found[1] else _ERROR
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _phase(fields: Fields) -> Iterable[Event]:
-    yield Advance(phase=Phase(fields["phase"]))
 
 
 def _data(fields: Fields) -> Iterable[Event]:
@@ -96,13 +53,13 @@ def _batch(fields: Fields) -> Iterable[Event]:
         epoch=epoch,
         step=step,
         batch=batch,
-        samples_per_second=_number(fields["images_per_second"]),
-        time_per_step=_number(fields["seconds_per_batch"]),
+        samples_per_second=number(fields["images_per_second"]),
+        time_per_step=number(fields["seconds_per_batch"]),
     )
-    losses = [_number(value) for value in fields["loss"].values()]
+    losses = [number(value) for value in fields["loss"].values()]
     known = [value for value in losses if value is not None]
     yield Metric("loss", sum(known) if len(known) == len(losses) else None, step)
-    yield Metric("lr", _number(fields["lr"]), step)
+    yield Metric("lr", number(fields["lr"]), step)
     if len(known) < len(losses):
         yield Warn(NAN_LOSS)
 
@@ -112,7 +69,7 @@ def _epoch(fields: Fields) -> Iterable[Event]:
     epoch = int(fields["epoch"])
     yield Advance(epoch=epoch, total_epochs=int(fields["epochs"]))
     for name, value in fields["metrics"].items():
-        yield Metric(str(name), _number(value), epoch=epoch, axis=Axis.EPOCH)
+        yield Metric(str(name), number(value), epoch=epoch, axis=Axis.EPOCH)
     yield Note("epochs_done", epoch)
 
 
@@ -130,7 +87,7 @@ def _trained(fields: Fields) -> Iterable[Event]:
 
 def _result(fields: Fields) -> Iterable[Event]:
     """Of the best weights, or of a validation."""
-    yield Note("result", {str(name): _number(value) for name, value in fields["metrics"].items()})
+    yield Note("result", {str(name): number(value) for name, value in fields["metrics"].items()})
 
 
 def _model(fields: Fields) -> Iterable[Event]:
@@ -143,23 +100,7 @@ def _exported(fields: Fields) -> Iterable[Event]:
     yield Note("exported", shown)
 
 
-def _warning(fields: Fields) -> Iterable[Event]:
-    yield Warn(str(fields["message"])[:LINE_MAX])
-
-
-def _error(fields: Fields) -> Iterable[Event]:
-    """The class stands first, where `failures.explain` finds it."""
-    kind = fields["kind"]
-    yield Fault((f"[{kind}] " if kind else "") + str(fields["message"])[:LINE_MAX])
-
-
-def _done(fields: Fields) -> Iterable[Event]:
-    yield Advance(phase=Phase.DONE)
-    yield Done()
-
-
 _READERS: Mapping[str, Reader] = {
-    "phase": _phase,
     "data": _data,
     "fit": _fit,
     "epoch_start": _epoch_start,
@@ -170,9 +111,6 @@ _READERS: Mapping[str, Reader] = {
     "result": _result,
     "model": _model,
     "exported": _exported,
-    "warning": _warning,
-    "error": _error,
-    "done": _done,
 }
 _TYPES: Mapping[str, LineType] = {
     "fit": LineType.TRAIN,
@@ -182,3 +120,5 @@ _TYPES: Mapping[str, LineType] = {
     "trained": LineType.TRAIN,
     "result": LineType.EVAL,
 }
+
+parse = ChildEvents(_READERS, _TYPES).parse

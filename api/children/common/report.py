@@ -21,7 +21,12 @@ def event(name: str, /, **fields: Any) -> None:
 
 
 def say(text: str) -> None:
-    print(" ".join(text.splitlines()), flush=True)
+    print(one_line(text), flush=True)
+
+
+def one_line(text: str) -> str:
+    """What strangers wrote may stand in a message: it must not begin a line of its own."""
+    return " ".join(text.splitlines())
 
 
 def plain(value: Any) -> Any:

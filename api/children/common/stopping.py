@@ -10,7 +10,7 @@ SIGTERM_CODE = 128 + signal.SIGTERM
 
 
 class Stopped(BaseException):
-    """Not an error: the work was cut short because somebody asked. No `except Exception` of ultralytics holds it."""
+    """Not an error: the work was cut short because somebody asked. No library's `except Exception` holds it."""
 
     def __init__(self, why: str, code: int) -> None:
         super().__init__(why)
@@ -23,6 +23,10 @@ class Stop:
     def __init__(self, path: str) -> None:
         self._path = path
         self.urgent = False
+        self.listen()
+
+    def listen(self) -> None:
+        """Again, where a library (Lightning) has put a handler of its own in this one's place."""
         signal.signal(signal.SIGTERM, self._terminate)
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
