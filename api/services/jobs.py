@@ -130,13 +130,7 @@ class JobService:
         with self._db.write() as connection:
             if request is not None and (made := self._made(actor, request, connection)) is not None:
                 return made
-            self._check_place(connection, actor)
-            user = checked.output_dir and store.user_of_output(connection, checked.output_dir)
-            if user:
-                raise Invalid("config.output_dir", f"is the output directory of job {user}; give each one of its own")
-            if not wait:
-                for gpu_id in checked.resources.gpu_ids:
-                    self._refuse_busy(gpu_id, queue.gpu_claimant(connection, gpu_id))
+            self._check_place(connection, actor, checked, wait=wait)
             job = store.add(connection, new, self._clock())
             if request is not None:
                 queue.remember(connection, actor.user_id, request.key, request.digest, job, self._clock())
@@ -160,9 +154,16 @@ class JobService:
             raise Invalid("Idempotency-Key", f"was used for another request, which made job {job_id}")
         return store.get(connection, job_id)
 
-    def _check_place(self, connection: Connection, actor: Actor) -> None:
+    def _check_place(self, connection: Connection, actor: Actor, spec: JobSpec, *, wait: bool) -> None:
+        """What depends on the other jobs, in the transaction that adds this one."""
         if self._max_queued and queue.length(connection, actor.user_id) >= self._max_queued:
             raise TooMany(f"{self._max_queued} of your jobs wait already, and no more may", retry_after=60)
+        user = spec.output_dir and store.user_of_output(connection, spec.output_dir)
+        if user:
+            raise Invalid("config.output_dir", f"is the output directory of job {user}; give each one of its own")
+        if not wait:
+            for gpu_id in spec.resources.gpu_ids:
+                self._refuse_busy(gpu_id, queue.gpu_claimant(connection, gpu_id))
 
     def forget_requests(self) -> None:
         """Those whose sender has long known what became of them."""

@@ -252,7 +252,7 @@ class Worker:
         fault("worker.before_finish")
         with self.parts.db.write() as connection:
             latest = store.get(connection, self.job.id)  # with the progress that this very turn has committed
-            if reason in RETRIED and latest.retries < latest.spec.max_retries:
+            if is_retried(latest, reason):
                 self.job = self._retry(connection, latest, reason, now, exit_code=exit_code, ended_at=ended_at)
             else:
                 self.job = self.parts.endings.finish(
@@ -296,6 +296,12 @@ class Worker:
 
 #: ends that another attempt may better
 RETRIED = (EndReason.EXIT_CODE, EndReason.OUT_OF_MEMORY, EndReason.LOST, EndReason.TIMED_OUT)
+
+
+def is_retried(job: Job, reason: EndReason) -> bool:
+    """Never once somebody wants it to stop, even if it ended by itself just before."""
+    return reason in RETRIED and job.retries < job.spec.max_retries and job.stop_requested_at is None
+
 
 #: shown with an attempt although the service's own environment has them too
 CHILD_ENV = (

@@ -349,6 +349,22 @@ def test_a_stopped_job_is_not_tried_again(world: World) -> None:
     assert world.status(job.id) is JobStatus.STOPPED
 
 
+def test_a_stop_that_comes_after_the_end_keeps_it_from_being_tried_again(world: World) -> None:
+    job = world.running(max_retries=5)
+    world.executor.exit(world.handle(job.id), 3)
+    world.clock.tick()
+    assert world.jobs.stop(ME, job.id, force=False, wait=0.0).job.stop_requested_at is not None
+    world.supervisor.step(times=3)
+    ended = world.get(job.id)
+    assert (ended.status, ended.attempt, ended.reason) == (JobStatus.FAILED, 1, EndReason.EXIT_CODE)
+
+
+def test_what_was_held_is_not_held_once_it_has_ended(world: World) -> None:
+    job = world.submit()
+    world.orders.reorder(ME, job.id, held=True)
+    assert world.jobs.stop(ME, job.id, force=False, wait=0.0).job.held is False
+
+
 @pytest.mark.parametrize("hold", [False, True])
 def test_after_a_failure_the_queue_goes_on_or_waits_for_its_owner(world: World, hold: bool) -> None:
     world.limits = replace(world.limits, hold_on_failure=hold)

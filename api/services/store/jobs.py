@@ -408,6 +408,7 @@ def finish(
         job,
         reason.status,
         now,
+        held=False,
         reason=reason,
         ended_at=ended,
         failure=None if failure is None else asdict(failure),

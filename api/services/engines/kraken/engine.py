@@ -41,21 +41,14 @@ class KrakenEngine:
     exit_code_is_proof: bool = field(default=False, init=False)
 
     def availability(self) -> Availability:
-        interpreter = Interpreter(self.python)
-        if interpreter.path is None:
-            return Availability(False, None, f"the interpreter {self.python} does not exist (TRAINYARD_KRAKEN_PYTHON)")
-        version = interpreter.version_of("kraken")
-        if version is None:
-            return Availability(
-                False,
-                None,
-                f"there is no kraken beside {self.python}: run `make kraken` and set TRAINYARD_KRAKEN_PYTHON to "
-                ".venv-kraken/bin/python, or install requirements/kraken.txt into an environment of your own",
-            )
-        if _numbers(version) < OLDEST:
-            wanted = ".".join(map(str, OLDEST))
-            return Availability(False, version, f"kraken {version} is too old; {wanted} or newer is needed")
-        return Availability(True, version)
+        return Interpreter(self.python).availability_of(
+            "kraken",
+            ("kraken",),
+            OLDEST,
+            setting="TRAINYARD_KRAKEN_PYTHON",
+            advice="run `make kraken` and set TRAINYARD_KRAKEN_PYTHON to .venv-kraken/bin/python, or install "
+            "requirements/kraken.txt into an environment of your own",
+        )
 
     def schema(self) -> Mapping[str, Any]:
         return request.schema()
@@ -142,10 +135,6 @@ class KrakenEngine:
 
     def explain(self, ending: Ending) -> Failure:
         return failures.explain(ending)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
 
 
 def _resources(asked: Resources, device: str | None) -> Resources:

@@ -46,21 +46,14 @@ class UltralyticsEngine:
     exit_code_is_proof: bool = field(default=False, init=False)
 
     def availability(self) -> Availability:
-        interpreter = Interpreter(self.python)
-        if interpreter.path is None:
-            return Availability(False, None, f"the interpreter {self.python} does not exist (TRAINYARD_YOLO_PYTHON)")
-        version = next(filter(None, map(interpreter.version_of, DISTRIBUTIONS)), None)
-        if version is None:
-            return Availability(
-                False,
-                None,
-                f"there is no ultralytics beside {self.python}: install requirements.txt with constraints.txt there "
-                "(`make setup`), or set TRAINYARD_YOLO_PYTHON to an interpreter that has it",
-            )
-        if _numbers(version) < OLDEST:
-            wanted = ".".join(map(str, OLDEST))
-            return Availability(False, version, f"ultralytics {version} is too old; {wanted} or newer is needed")
-        return Availability(True, version)
+        return Interpreter(self.python).availability_of(
+            "ultralytics",
+            DISTRIBUTIONS,
+            OLDEST,
+            setting="TRAINYARD_YOLO_PYTHON",
+            advice="install requirements.txt with constraints.txt there (`make setup`), or set TRAINYARD_YOLO_PYTHON "
+            "to an interpreter that has it",
+        )
 
     def schema(self) -> Mapping[str, Any]:
         return request.schema()
@@ -153,7 +146,3 @@ class UltralyticsEngine:
 
     def explain(self, ending: Ending) -> Failure:
         return failures.explain(ending)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
