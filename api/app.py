@@ -73,6 +73,7 @@ from api.services.webhooks import WebhookService
 from api.services.workspaces import Workspaces
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_files import YoloFiles
+from api.services.yolo_models import YoloModels
 from api.services.yolo_prepare import Preparer
 from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
 from api.utils import faults
@@ -299,6 +300,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         supervisor=supervisor,
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
         yolo=yolo,
+        models=YoloModels(db, settings.data_dir),
         feed=feed,
         streams=Streams(MAX_STREAMS),
         closing=Event(),

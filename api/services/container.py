@@ -24,6 +24,7 @@ from api.services.store.database import Database
 from api.services.supervisor import Supervisor
 from api.services.webhooks import WebhookService
 from api.services.yolo_datasets import YoloDatasets
+from api.services.yolo_models import YoloModels
 from api.settings import Settings
 from api.utils.streams import Streams
 
@@ -51,6 +52,7 @@ class Services:
     supervisor: Supervisor
     webhooks: WebhookService
     yolo: YoloDatasets
+    models: YoloModels
     feed: Feed
     streams: Streams
     closing: Event  # set when the service ends: open streams end then

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from api.children.common.operators import mend_torchvision
+
 pytestmark = pytest.mark.captions
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = "what does the image describe in detail is shown with a paragraph cat dog red square . ?".split()
@@ -19,6 +21,8 @@ WORDS = "what does the image describe in detail is shown with a paragraph cat do
 
 def build(directory: Path) -> Path:
     import torch
+
+    kept = mend_torchvision()
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import (
         BartConfig,
@@ -57,6 +61,7 @@ def build(directory: Path) -> Path:
     model.generation_config.suppress_tokens = [0, 1, 3, 4]  # and would say nothing but special tokens
     model.save_pretrained(directory)
     Florence2Processor(images, tokenizer).save_pretrained(directory)
+    del kept
     return directory
 
 

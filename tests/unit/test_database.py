@@ -17,7 +17,6 @@ from alembic.migration import MigrationContext
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
-from api.services.store import account_tables, ocr_tables, prepared_tables, queue_tables  # noqa: F401  (on the same metadata)
 from api.services.store import jobs as store
 from api.services.store.database import APPLICATION_ID, DamagedDatabase, Database, StorageFull, driver
 from api.services.store.schema import jobs, metadata

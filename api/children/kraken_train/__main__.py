@@ -5,44 +5,24 @@ Exit codes: 0 done, or stopped by the stop file; 2 a Problem that it names; 143 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
 import traceback
-from pathlib import Path
 from typing import Any
 
+from api.children.common.operators import mend_torchvision
 from api.children.common.report import Problem, event, say
 from api.children.common.stopping import Stop, Stopped
 from api.children.kraken_train.data import sets
 from api.children.kraken_train.report import take_over_logging
 
 
-def define_missing_operators() -> Any:
-    """torchvision from PyPI beside a torch without CUDA: its compiled part cannot be loaded, and then it cannot be
-    imported either, since it registers shape functions for two operators of that part. kraken uses neither of them, so
-    declaring them is enough. What is returned must be kept for as long as they are needed."""
-    import torch
-
-    found = importlib.util.find_spec("torchvision")
-    if found is None or found.origin is None:
-        return None
-    try:
-        torch.ops.load_library(str(Path(found.origin).with_name("_C.so")))
-        return None
-    except OSError:
-        declared = torch.library.Library("torchvision", "DEF")
-        declared.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        declared.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        return declared
-
-
 def run(settings: dict[str, Any]) -> None:
     stop = Stop(settings["stop"])
     event("phase", phase="loading")
     found = None if settings["task"] == "test" else sets(settings)
-    operators = define_missing_operators()
+    operators = mend_torchvision()
     stop.check()
     if found is None:
         from api.children.kraken_train.score import test

@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
+
+from api.children.common.operators import mend_torchvision
 
 FONTS = ("Arial.ttf", "Arial.Unicode.ttf")
 
 
 def prepare(settings: dict[str, Any]) -> Any:
     """What is returned must be kept for as long as ultralytics is used."""
-    operators = mend_torchvision()
+    operators = _operators()
     _fonts(Path(os.environ["YOLO_CONFIG_DIR"]) / "Ultralytics")
     _threads(settings["threads"])
     _keep_in(settings["weights_dir"])
     return operators
 
 
-def mend_torchvision() -> Any:
-    """torchvision from PyPI beside a torch without CUDA: its compiled part cannot be loaded, and without that it cannot
-    be imported. The two operators it asks for are declared, and ultralytics' own NMS takes the place of the first."""
-    import torch
-
-    try:
+def _operators() -> Any:
+    """torchvision that can be imported, with ultralytics' own NMS where its compiled one is missing."""
+    declared = mend_torchvision()
+    if declared is not None:
         import torchvision
+        from ultralytics.utils.nms import TorchNMS
 
-        return None
-    except RuntimeError:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
-    declared = torch.library.Library("torchvision", "DEF")
-    declared.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    declared.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    import torchvision
-    from ultralytics.utils.nms import TorchNMS
-
-    declared.impl("nms", TorchNMS.nms, "CPU")
-    torchvision.ops.nms = TorchNMS.nms
+        declared.impl("nms", TorchNMS.nms, "CPU")
+        torchvision.ops.nms = TorchNMS.nms
     return declared
 
 

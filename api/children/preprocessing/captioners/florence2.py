@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from api.children.common.operators import mend_torchvision
 from api.children.preprocessing.captioners.base import CaptionError, Subject
 
 #: caption_method -> the model's own task prompt
@@ -27,6 +28,8 @@ class Florence2:
     def __init__(self, directory: str, method: str) -> None:
         try:
             import torch
+
+            self._operators = mend_torchvision()  # transformers takes torchvision where it is installed
             import transformers
         except ImportError as problem:
             raise CaptionError(f"florence2 needs torch and transformers: {problem}", final=True) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from alembic import context
 
-from api.services.store import account_tables, ocr_tables, prepared_tables, queue_tables  # noqa: F401  (on the same metadata)
 from api.services.store.schema import metadata
 
 connection = context.config.attributes["connection"]
