@@ -19,7 +19,8 @@ from sqlalchemy.exc import OperationalError
 
 from api.services.store import jobs as store
 from api.services.store.database import APPLICATION_ID, DamagedDatabase, Database, StorageFull, driver
-from api.services.store.schema import jobs, metadata
+from api.services.store.schema import jobs
+from api.services.store.tables import metadata
 from api.utils.errors import Unavailable
 from tests.unit.toys import add_job
 
