@@ -12,7 +12,7 @@ TRAINED, UPLOADED = "trained", "uploaded"
 @dataclass(frozen=True, slots=True)
 class YoloModel:
     """`job_id`, `dataset_id`, `dataset_version` and `base_model` are its lineage, as far as it has one; what they
-    name may be gone by now. `info`: facts that do not change (imgsz, epochs, model_info{task, model_type, total_params, ...},
+    name may be gone by now. `info`: facts that do not change (imgsz, epochs, model_info{task, model_type, ...},
     job_config). `metrics`: mAP50, mAP50-95, precision, recall of its best epoch; empty where nobody measured them."""
 
     seq: int
