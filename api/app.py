@@ -29,6 +29,7 @@ from api.routes import (
     training,
     webhooks,
     yolo_datasets,
+    yolo_models,
 )
 from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
@@ -71,8 +72,11 @@ from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.webhooks import WebhookService
 from api.services.workspaces import Workspaces
+from api.services.yolo_charts import YoloCharts
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_files import YoloFiles
+from api.services.yolo_model_jobs import YoloModelJobs
+from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
 from api.services.yolo_prepare import Preparer
 from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
@@ -197,6 +201,18 @@ def build_yolo(settings: Settings, db: Database, accounts: AccountService, path:
     return YoloDatasets(db, accounts, files, preparer, AllowedRoots(settings.allowed_roots), most_files=most)
 
 
+def build_model_uploads(
+    settings: Settings,
+    db: Database,
+    accounts: AccountService,
+    models: YoloModels,
+    engines: Mapping[str, Engine],
+    path: str,
+) -> YoloModelUploads:
+    runner = ShortExecutor(ROOT, path, python=settings.yolo_python)
+    return YoloModelUploads(db, accounts, models, runner, engines["ultralytics"].availability)
+
+
 def yolo_files(settings: Settings) -> AllowedRoots:
     """Where data.yaml files and weights may lie that a YOLO job names: nothing of it comes from a client as it is."""
     own = (settings.data_dir / name for name in ("datasets", "weights", "models"))
@@ -251,7 +267,10 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     )
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
-    yolo = build_yolo(settings, db, accounts, environ.get("PATH", os.defpath))
+    path = environ.get("PATH", os.defpath)
+    yolo = build_yolo(settings, db, accounts, path)
+    models = YoloModels(db, settings.data_dir)
+    history = History(db, workspaces)
     room = machine_room(settings)
     supervisor = Supervisor(
         parts,
@@ -288,7 +307,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         queue=queue,
         datasets=Datasets((yolo.find, prepared.readable)),
         orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
-        history=History(db, workspaces),
+        history=history,
         documents=DocumentService(db, jobs, accounts, ingestion, roots),
         ocr=OcrTrainingService(db, jobs, accounts, files),
         preprocessing=preparing,
@@ -300,7 +319,10 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         supervisor=supervisor,
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
         yolo=yolo,
-        models=YoloModels(db, settings.data_dir),
+        models=models,
+        model_uploads=build_model_uploads(settings, db, accounts, models, engines, path),
+        model_jobs=YoloModelJobs(db, jobs, models, yolo, lambda: bool(gpus.known())),
+        charts=YoloCharts(models, history, settings.data_dir / "matplotlib"),
         feed=feed,
         streams=Streams(MAX_STREAMS),
         closing=Event(),
@@ -317,6 +339,7 @@ def start(services: Services) -> None:
     services.documents.sweep()
     services.prepared.recover()
     services.yolo.sweep()
+    services.models.sweep()
     services.supervisor.start()
     services.webhooks.deliverer.start()
 
@@ -327,6 +350,7 @@ def stop(services: Services) -> None:
     services.feed.notify()
     services.supervisor.close()
     services.yolo.close()
+    services.model_uploads.close()
     services.webhooks.deliverer.stop()
     services.gpus.monitor.stop()
     services.db.close()
@@ -345,6 +369,7 @@ BLUEPRINTS = (
     ocr.blueprint,
     ocr_status.blueprint,
     *yolo_datasets.BLUEPRINTS,
+    *yolo_models.BLUEPRINTS,
 )
 
 

@@ -23,7 +23,10 @@ from api.services.queue import QueueDesk, QueueService
 from api.services.store.database import Database
 from api.services.supervisor import Supervisor
 from api.services.webhooks import WebhookService
+from api.services.yolo_charts import YoloCharts
 from api.services.yolo_datasets import YoloDatasets
+from api.services.yolo_model_jobs import YoloModelJobs
+from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
 from api.settings import Settings
 from api.utils.streams import Streams
@@ -53,6 +56,9 @@ class Services:
     webhooks: WebhookService
     yolo: YoloDatasets
     models: YoloModels
+    model_uploads: YoloModelUploads
+    model_jobs: YoloModelJobs
+    charts: YoloCharts
     feed: Feed
     streams: Streams
     closing: Event  # set when the service ends: open streams end then

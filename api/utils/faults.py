@@ -14,6 +14,9 @@ POINTS: frozenset[str] = frozenset(
         "dataset.named",  # they have their name, no row knows it
         "dataset.prepared",  # a version has its name, no row knows it
         "dataset.removed",  # the rows are gone, the files are not
+        "model.checked",  # an uploaded model was found good, it has no name and no row
+        "model.named",  # it has its name, no row knows it
+        "model.removed",  # the row is gone, the files are not
         "submit.before_insert",
         "submit.after_insert",  # accepted, not answered
         "worker.before_prepare",  # claimed, with its leases
