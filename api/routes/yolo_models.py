@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from typing import Any
 
 from flask import Response, request
@@ -50,7 +51,8 @@ def upload() -> Response:
     The weights are judged by the names in them, then opened in a child process with known classes alone.
     """
     file, team = uploaded_file()
-    made = services().model_uploads.upload(actor(), file.filename or "", file.stream, team)  # type: ignore[arg-type]
+    with closing(file):
+        made = services().model_uploads.upload(actor(), file.filename or "", file.stream, team)  # type: ignore[arg-type]
     return answer(_detail(made))
 
 

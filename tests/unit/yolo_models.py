@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
+import shutil
+import subprocess
+import sys
 import time
 import zipfile
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from api.models.accounts import Actor
@@ -14,6 +21,7 @@ from api.models.yolo_history import history
 from api.models.yolo_model import TRAINED, YoloModel
 from api.services.container import Services
 from api.services.store import yolo_models as store
+from api.settings import ROOT
 
 COLUMNS = {
     "train/box_loss": [3.0, 2.5, None],
@@ -64,3 +72,14 @@ def packed(files: dict[str, bytes | dict[str, Any]]) -> bytes:
         for name, content in files.items():
             archive.writestr(name, content if isinstance(content, bytes) else json.dumps(content))
     return made.getvalue()
+
+
+@cache
+def trial() -> tuple[Path, dict[str, Any]]:
+    """Good and evil weights, made once for all tests, and what the child says of each (tests/unit/weights_trial.py)."""
+    home = Path(mkdtemp(prefix="weights", dir="/tmp"))  # and not in the spool of a service that runs in this process
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    command = [sys.executable, "-m", "tests.unit.weights_trial", str(home)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return home, json.loads((home / "trial.json").read_text())
