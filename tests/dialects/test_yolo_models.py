@@ -403,6 +403,7 @@ def test_an_export(models: Models) -> None:
     ("body", "says"),
     [
         ({"format": "openvino"}, "format: openvino needs openvino, which"),
+        ({"format": "onnx", "half": True}, "half: onnx in 16 bit needs onnxruntime, which"),
         ({"format": "ncnn"}, "format: ncnn needs ncnn and pnnx, which"),
         ({"format": "engine"}, "format: engine is made on a GPU, and this machine has none"),
         ({"format": "torchscript", "half": True}, "half: torchscript in 16 bit is made on a GPU"),

@@ -33,7 +33,9 @@ class ModelExportSchema(Strict):
         1, 40, load_default="onnx", metadata={"description": "as ultralytics names it: onnx, torchscript, ..."}
     )
     imgsz = integer(32, 8192, metadata={"description": "default: what it was trained with"})
-    half = StrictBoolean(metadata={"description": "16 bit; torchscript needs a GPU for it"})
+    half = StrictBoolean(
+        metadata={"description": "16 bit; torchscript needs a GPU for it, onnx the package onnxruntime"}
+    )
     dynamic = StrictBoolean(metadata={"description": "any size of image and batch"})
     batch = integer(1, 1024)
     simplify = StrictBoolean()

@@ -64,7 +64,7 @@ class UltralyticsEngine:
         if not state.available:
             raise Unavailable(f"ultralytics cannot be run: {state.reason}")
         if params["task"] == "export":
-            formats.check(params["format"], Interpreter(self.python))
+            formats.check(params["format"], Interpreter(self.python), half=params.get("half", False))
         return replace(spec, params=params, resources=request.resources(spec.resources, params["device"]))
 
     def prepare(self, launch: Launch) -> Command:

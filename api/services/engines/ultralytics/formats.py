@@ -20,26 +20,30 @@ NEEDS: Mapping[str, Sequence[tuple[str, ...]]] = {
     "paddle": (("paddlepaddle", "paddlepaddle_gpu"), ("x2paddle",)),
     "saved_model": (("tensorflow", "tensorflow_cpu"), ("onnx2tf",), ("onnx",)),
 }
+#: for 16 bit besides
+NEEDS_FOR_HALF: Mapping[str, Sequence[tuple[str, ...]]] = {
+    "onnx": (("onnxruntime", "onnxruntime_gpu", "onnxruntime_qnn"),),
+}
 #: made on a GPU only
 NEED_GPU = frozenset({"engine"})
 
 
-def missing(name: str, interpreter: Interpreter) -> list[str]:
+def missing(name: str, interpreter: Interpreter, *, half: bool = False) -> list[str]:
     """Packages that a format needs and that are not there."""
     return [
         alternatives[0].replace("_", "-")
-        for alternatives in NEEDS[name]
+        for alternatives in (*NEEDS[name], *(NEEDS_FOR_HALF.get(name, ()) if half else ()))
         if not any(interpreter.version_of(each) for each in alternatives)
     ]
 
 
-def check(name: str, interpreter: Interpreter) -> None:
+def check(name: str, interpreter: Interpreter, *, half: bool = False) -> None:
     """Raises Invalid naming what is missing."""
-    short = missing(name, interpreter)
-    if short:
-        can = [each for each in NEEDS if each not in NEED_GPU and not missing(each, interpreter)]
-        raise Invalid(
-            "format",
-            f"{name} needs {' and '.join(short)}, which the environment of {interpreter.name} does not have; "
-            f"without it there are: {', '.join(can)}",
-        )
+    short = missing(name, interpreter, half=half)
+    if not short:
+        return
+    lacking = f"needs {' and '.join(short)}, which the environment of {interpreter.name} does not have"
+    if half and not missing(name, interpreter):
+        raise Invalid("half", f"{name} in 16 bit {lacking}")
+    can = [each for each in NEEDS if each not in NEED_GPU and not missing(each, interpreter)]
+    raise Invalid("format", f"{name} {lacking}; without it there are: {', '.join(can)}")
