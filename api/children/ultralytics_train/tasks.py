@@ -30,7 +30,7 @@ def export(settings: dict[str, Any], stop: Stop) -> None:
             arguments["quantize"] = 16
         made = Path(model.export(**arguments, device=settings["device"]))
         if made.is_dir():
-            made = _zipped(made)
+            made = _zipped(made, source.stem)
     finally:
         link.unlink(missing_ok=True)
     if not made.is_file():
@@ -41,13 +41,15 @@ def export(settings: dict[str, Any], stop: Stop) -> None:
     event("exported", name=target.name, size_bytes=target.stat().st_size, format=arguments.get("format"))
 
 
-def _zipped(folder: Path) -> Path:
-    """Some formats are a directory: `.export_openvino_model` becomes one file of that name."""
+def _zipped(folder: Path, stem: str) -> Path:
+    """Some formats are a directory: `.export_openvino_model` becomes one file of that name; `stem` its files' name."""
     archive = folder.with_name(folder.name + ".zip")
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
-                file.write(path, path.relative_to(folder))
+                own = path.name.removeprefix(Path(DRAFT).stem)
+                named = path.with_name(stem + own) if own != path.name else path
+                file.write(path, named.relative_to(folder))
     return archive
 
 
