@@ -155,7 +155,7 @@ class TrainSets:
         data = {
             "path": str(place),
             **{part: [f"{folder}/images/{part}"] for part, folder in parts.items()},
-            "names": dict(enumerate(classes)),
+            "names": classes,
         }
         path = place / "data.yaml"
         path.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")  # JSON is YAML

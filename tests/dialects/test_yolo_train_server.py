@@ -122,7 +122,7 @@ class TestStart:
         params = job.spec.params
         assert (params["epochs"], params["imgsz"], params["batch"], params["workers"]) == (30, 640, 10, 8)
         assert params["model"]["value"].endswith("weights/yolov5su.pt") and params["device"] == "cpu"
-        assert server.data()["names"] == {0: "a", 1: "b"}
+        assert server.data()["names"] == ["a", "b"]
         assert {part: len(names) for part, names in server.images().items()} == {"train": 4, "val": 1}
         assert (
             dialect_of("/start") is YOLO_TRAIN_SERVER
@@ -289,7 +289,7 @@ class TestData:
     def test_labels_from_a_file(self, server: Server) -> None:
         (server.home / "names.txt").write_text("瓷瓶\n\n破损 \n", encoding="utf-8")
         server.start(labels=str(server.home / "names.txt"))
-        assert server.data()["names"] == {0: "瓷瓶", 1: "破损"}
+        assert server.data()["names"] == ["瓷瓶", "破损"]
 
     def test_a_dataset_of_the_platform_by_id_by_name_and_by_its_path(self, server: Server) -> None:
         known = server.site.services.yolo.register(OWNER, server.folder("mine"), "my set")
@@ -390,10 +390,9 @@ class TestWatch:
             server.site.prints(server.job("first"), line + "\n")
         shown = server.ok("GET", "/status")
         assert (shown["Running"], shown["Queued"]) == (["first"], ["second"])
-        assert shown["processes"]["first"] == {
-            "status": "running", "pid": None, "epoch": 2, "epochs": 4, "progress": None, "error": None,
-            "started_at": shown["processes"]["first"]["started_at"], "task_id": server.job("first").id,
-        } or shown["processes"]["first"]["epoch"] == 2  # fmt: skip
+        first = shown["processes"]["first"]
+        assert set(first) == {"status", "pid", "epoch", "epochs", "progress", "started_at", "task_id", "error"}
+        assert (first["status"], first["epoch"], first["epochs"], first["progress"]) == ("running", 2, 4, None)
         assert shown["processes"]["second"]["status"] == "queued"
 
     def test_terminate_what_waits_and_what_does_not_train(self, server: Server) -> None:
