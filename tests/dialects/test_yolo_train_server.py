@@ -108,6 +108,42 @@ def cache(count: int = 5) -> dict[str, bytes]:
     return {f"img_cache/Dcb{n:04}.png": sets.picture(n) for n in range(count)}
 
 
+#: what the document names: the request's fields, the answer's
+DOCUMENT: dict[tuple[str, str], tuple[set[str], set[str]]] = {
+    ("post", "/start"): (
+        {"model_type", "batch_size", "device", "epochs", "imgsz", "workers", "model_name", "train_ucd", "val_ucd",
+         "labels", "continue_train", "hyp_dict"},
+        {"message"},
+    ),
+    ("get", "/status"): (set(), {"Running", "Queued", "processes"}),
+    ("get", "/terminate/{model_name}"): (set(), {"message"}),
+    ("get", "/train_info/{model_name}"): (set(), {"train_log_std", "opt_yaml", "train_log_err"}),
+    ("get", "/clear_train_cache/{model_name}"): (set(), {"message"}),
+    ("get", "/cache_info"): (set(), {"train_info", "train"}),
+    ("get", "/download_model/{model_name}/weights/{model_type}"): (set(), set()),
+    ("get", "/gpu_info"): (set(), set()),
+    ("get", "/help"): (set(), set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "fields"), DOCUMENT.items(), ids=lambda value: str(value[1])[:40])
+def test_every_call_and_field_of_the_document(
+    server: Server, call: tuple[str, str], fields: tuple[set[str], set[str]]
+) -> None:
+    (method, path), (asked, told) = call, fields
+    operation = server.site.documented.spec["paths"][path][method]
+    schemas = server.site.documented.spec["components"]["schemas"]
+
+    def properties(node: dict[str, Any]) -> set[str]:
+        schema = node["content"]["application/json"]["schema"]
+        return set(schemas[schema["$ref"].rpartition("/")[2]]["properties"])
+
+    if asked:
+        assert properties(operation["requestBody"]) == asked
+    if told:
+        assert properties(operation["responses"]["200"]) >= told
+
+
 class TestStart:
     def test_as_documented_with_every_default(self, server: Server) -> None:
         made = server.start()
