@@ -254,8 +254,9 @@ _SHOWN = ("model_name", "model_type", "train_ucd", "val_ucd", "labels", "hyp_dic
 
 def _unheeded(used: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[str, ...]:
     """A training that goes on keeps what it was begun with."""
-    differing = sorted(name for name, value in given.items() if used.get(name) != value)
+    names = (set(used) | set(given)) - {"task", "data", "model", "pretrained"}
+    differing = sorted(name for name in names if used.get(name) != given.get(name))
     if not differing:
         return ()
-    told = ", ".join(f"{name} {used.get(name)}" for name in differing)
+    told = ", ".join(f"{name} {used.get(name, 'as ultralytics has it')}" for name in differing)
     return (f"it goes on with what it was started with: {told}",)

@@ -115,8 +115,7 @@ class TrainSets:
             if known is None:
                 raise Invalid(field, "there is no such dataset here; give its id or name, or an absolute path")
             return Source(known)
-        path = self._roots.resolve(field, named)
-        self._check_owner(actor, field, path)
+        path = self._own_dataset(actor, field, self._roots.resolve(field, named))
         if path.is_dir():
             return Source(path)
         if not path.is_file() or path.suffix.lower() != ".json":
@@ -125,13 +124,15 @@ class TrainSets:
         root = above if self._holds(above) and path.parent != self._own else path.parent
         return Source(root, str(path.relative_to(root)))
 
-    def _check_owner(self, actor: Actor, field: str, path: Path) -> None:
-        """The path of a dataset of this server is no way around whose it is."""
+    def _own_dataset(self, actor: Actor, field: str, path: Path) -> Path:
+        """The path of a dataset of this server is no way around whose it is, and means what its id means."""
         if not path.is_relative_to(self._own):
-            return
+            return path
         parts = path.relative_to(self._own).parts
-        if not parts or self._datasets.find(actor, parts[0]) is None:
+        known = self._datasets.find(actor, parts[0]) if parts else None
+        if known is None:
             raise Forbidden(f"{field}: {path} is no dataset of this server; name one by its id")
+        return known if len(parts) == 1 else path
 
     def _holds(self, directory: Path) -> bool:
         """Whether images may be looked for in a directory."""

@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 from api.models.accounts import Actor, Role, scopes_of
 from api.models.dialect import YOLO_TRAIN_SERVER, dialect_of
 from api.models.job import EndReason, Job, JobStatus
+from api.models.yolo import Preparation
 from api.services.store import jobs as job_store
 from api.services.store import train_server as store
 from api.utils.training_wrapper import ERROR_MARK
@@ -84,10 +85,11 @@ class Server:
 @pytest.fixture
 def server(site: Site) -> Iterator[Server]:
     made = Server(site)
+    site.services.train_server.sweep()
     made.folder("set")
     yield made
-    for place in made.places.iterdir() if made.places.exists() else ():
-        made.site.services.train_server._sets.remove(place.name)
+    site.empty()
+    site.services.train_server.sweep()
 
 
 def ucd(count: int = 5, **changes: Any) -> bytes:
@@ -339,6 +341,22 @@ class TestData:
         server.detail("POST", "/start", 403, {**theirs, "train_ucd": str(place)}, who=STRANGER)
         server.detail("POST", "/start", 403, {**theirs, "train_ucd": str(place.parent)}, who=STRANGER)
         place.rmdir()
+
+    def test_a_prepared_version_is_what_it_is(self, server: Server) -> None:
+        """Its thumbnails are no images, and its split stays."""
+        platform = server.site.services.yolo
+        known = platform.register(OWNER, server.folder("ready"), "ready")
+        _, version = platform.prepare(OWNER, known.id, Preparation(val_part=0.4))
+        server.start("by_id", train_ucd=known.id)
+        manifest = (server.data_dir / "datasets" / known.id / version.name / "manifest.jsonl").read_text().splitlines()
+        expected = {"train": 3, "val": 2}
+        assert {part: len(names) for part, names in server.images("by_id").items()} == expected and len(manifest) == 5
+        for number, path in enumerate(("", version.name)):
+            where = str(server.data_dir / "datasets" / known.id / path)
+            server.start(f"by_path{number}", train_ucd=where)
+            assert server.images(f"by_path{number}") == server.images("by_id")
+        platform.delete(OWNER, known.id)
+        assert server.boxes("by_id")
 
     def test_the_users_folder_is_left_as_it_is(self, server: Server) -> None:
         before = sorted(str(path) for path in server.home.rglob("*"))

@@ -22,6 +22,7 @@ from api.children.yolo_prepare.split import draw_val
 
 SAMPLES = 8
 DUPLICATES = 40  # groups that are told
+PREPARED = frozenset({"data.yaml", "manifest.jsonl", "portable.yaml"})  # what a prepared dataset has beside its images
 AHEAD = 16  # images decoded before they are asked for
 
 
@@ -59,7 +60,7 @@ def prepare(task: Task) -> dict[str, Any]:
     """Raises Unusable."""
     findings = Findings()
     if task.annotations is None:
-        source = Source(task.source, task.most_files)
+        source = _whole(task)
         found = _survey(source, task, findings)
     else:
         source, found = _annotated(task, task.annotations, findings)
@@ -90,6 +91,14 @@ def prepare(task: Task) -> dict[str, Any]:
         "category_map": found.boxes.category_map if found.boxes else None,
         "sample_images": [line["image"] for line in manifest[:: max(1, len(manifest) // SAMPLES)][:SAMPLES]],
     }
+
+
+def _whole(task: Task) -> Source:
+    """A dataset that was prepared here has a thumbnail of each image beside them."""
+    source = Source(task.source, task.most_files)
+    if set(source.names) >= PREPARED:
+        source.names = [name for name in source.names if not name.startswith("thumbs/")]
+    return source
 
 
 def _annotated(task: Task, file: str, findings: Findings) -> tuple[Source, Labelled]:
