@@ -22,7 +22,7 @@ from api.models.accounts import Actor
 from api.models.yolo import DEFAULT_VAL
 from api.services.executors.short import Ended
 from api.utils.disks import sync_file_system
-from api.utils.errors import Forbidden, Invalid, Unavailable
+from api.utils.errors import Forbidden, Insufficient, Invalid, Unavailable
 from api.utils.paths import PathPolicy
 
 log = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class TrainSets:
     @contextmanager
     def made(self, actor: Actor, train: str, val: str | None, classes: list[str]) -> Iterator[TrainSet]:
         """A set on the disk, gone again where the caller fails. `val` None: a fifth of the training set, drawn by a
-        seed. Raises Invalid naming the field, Forbidden, Unavailable."""
+        seed. Raises Invalid naming the field, Forbidden, Unavailable, Insufficient."""
         sources = {"train_ucd": self._source(actor, "train_ucd", train)}
         if val is not None:
             sources["val_ucd"] = self._source(actor, "val_ucd", val)
@@ -99,9 +99,11 @@ class TrainSets:
             raise Unavailable(f"{AT_A_TIME} datasets are being read already; try again", retry_after=10)
         place = self.root / secrets.token_hex(8)
         try:
-            place.mkdir(parents=True, mode=0o700)
             try:
+                place.mkdir(parents=True, mode=0o700)
                 made = self._make(place, sources, classes)
+            except OSError as problem:
+                raise Insufficient(f"the training set cannot be written: {problem.strerror}") from problem
             finally:
                 self._turns.release()
             yield made
