@@ -30,6 +30,7 @@ from api.routes import (
     webhooks,
     yolo_datasets,
     yolo_models,
+    yolo_train_server,
 )
 from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
@@ -79,6 +80,8 @@ from api.services.yolo_model_jobs import YoloModelJobs
 from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
 from api.services.yolo_prepare import Preparer
+from api.services.yolo_train_server import TrainServer
+from api.services.yolo_train_sets import TrainSets
 from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
 from api.utils import faults
 from api.utils.outbound import Permitted
@@ -213,9 +216,16 @@ def build_model_uploads(
     return YoloModelUploads(db, accounts, models, runner, engines["ultralytics"].availability)
 
 
+def build_train_sets(settings: Settings, datasets: YoloDatasets, path: str) -> TrainSets:
+    """`path`: where children look for programs."""
+    roots = AllowedRoots((*settings.allowed_roots, settings.data_dir / "datasets"))
+    runner, most = ShortExecutor(ROOT, path), settings.max_archive_files
+    return TrainSets(settings.data_dir, runner, datasets, roots, seconds=settings.prepare_seconds, most_files=most)
+
+
 def yolo_files(settings: Settings) -> AllowedRoots:
     """Where data.yaml files and weights may lie that a YOLO job names: nothing of it comes from a client as it is."""
-    own = (settings.data_dir / name for name in ("datasets", "weights", "models"))
+    own = (settings.data_dir / name for name in ("datasets", "weights", "models", "train_server"))
     return AllowedRoots((*own, settings.output_dir, *settings.allowed_roots))
 
 
@@ -269,6 +279,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     accounts = AccountService(db)
     path = environ.get("PATH", os.defpath)
     yolo = build_yolo(settings, db, accounts, path)
+    train_sets = build_train_sets(settings, yolo, path)
     models = YoloModels(db, settings.data_dir)
     history = History(db, workspaces)
     room = machine_room(settings)
@@ -323,6 +334,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         model_uploads=build_model_uploads(settings, db, accounts, models, engines, path),
         model_jobs=YoloModelJobs(db, jobs, models, yolo, lambda: bool(gpus.known())),
         charts=YoloCharts(models, history, settings.data_dir / "matplotlib"),
+        train_server=TrainServer(db, jobs, train_sets, gpus, settings.data_dir / "weights", roots),
         feed=feed,
         streams=Streams(MAX_STREAMS),
         closing=Event(),
@@ -340,6 +352,7 @@ def start(services: Services) -> None:
     services.prepared.recover()
     services.yolo.sweep()
     services.models.sweep()
+    services.train_server.sweep()
     services.supervisor.start()
     services.webhooks.deliverer.start()
 
@@ -351,6 +364,7 @@ def stop(services: Services) -> None:
     services.supervisor.close()
     services.yolo.close()
     services.model_uploads.close()
+    services.train_server.close()
     services.webhooks.deliverer.stop()
     services.gpus.monitor.stop()
     services.db.close()
@@ -370,6 +384,7 @@ BLUEPRINTS = (
     ocr_status.blueprint,
     *yolo_datasets.BLUEPRINTS,
     *yolo_models.BLUEPRINTS,
+    yolo_train_server.blueprint,
 )
 
 

@@ -28,6 +28,7 @@ from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_model_jobs import YoloModelJobs
 from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
+from api.services.yolo_train_server import TrainServer
 from api.settings import Settings
 from api.utils.streams import Streams
 
@@ -59,6 +60,7 @@ class Services:
     model_uploads: YoloModelUploads
     model_jobs: YoloModelJobs
     charts: YoloCharts
+    train_server: TrainServer
     feed: Feed
     streams: Streams
     closing: Event  # set when the service ends: open streams end then
