@@ -54,13 +54,14 @@ export function Chart({ lines, name, height = 260 }) {
   const prepared = () => prepare(lines, log, weight);
 
   useEffect(() => {
+    const element = box.current;
     let gone = false;
     let sizes = null;
     library().then((Plot) => {
       if (gone) return;
-      plot.current = new Plot(options(lines, log, weight, box.current.clientWidth, height, setZoomed), prepared(), box.current);
-      sizes = new ResizeObserver(() => plot.current?.setSize({ width: box.current.clientWidth, height }));
-      sizes.observe(box.current);
+      plot.current = new Plot(options(lines, log, weight, element.clientWidth, height, setZoomed), prepared(), element);
+      sizes = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height }));
+      sizes.observe(element);
     });
     return () => {
       gone = true;

@@ -1,13 +1,17 @@
 // A line without axes, for a glance.
 import { html } from "../core/view.js";
 
-/** `values`: numbers; a null is a gap, nulls before the first a line that has only begun. `floor`/`ceiling`: fixed bounds, else the line's own. */
-export function Spark({ values, label, width = 120, height = 28, floor = null, ceiling = null, fill = true }) {
+/**
+ * `values`: numbers; a null is a gap, nulls before the first a line that has only begun. `at`: where each stands, growing;
+ * else they are evenly spaced. `floor`/`ceiling`: fixed bounds, else the line's own.
+ */
+export function Spark({ values, at = null, label, width = 120, height = 28, floor = null, ceiling = null, fill = true }) {
   const known = values.filter((value) => value !== null && Number.isFinite(value));
   if (known.length < 2) return html`<svg class="spark" viewBox=${`0 0 ${width} ${height}`} role="img" aria-label=${label}></svg>`;
   const low = floor ?? Math.min(...known);
   const high = Math.max(ceiling ?? Math.max(...known), low + 1e-12);
-  const x = (index) => (index / (values.length - 1)) * width;
+  const span = at ? at[at.length - 1] - at[0] || 1 : values.length - 1;
+  const x = (index) => ((at ? at[index] - at[0] : index) / span) * width;
   const y = (value) => height - 2 - ((value - low) / (high - low)) * (height - 4);
   let line = "";
   let pen = false;

@@ -91,7 +91,7 @@ function RunningJob({ job }) {
   const ran = job.started_at ? (clock.value - Date.parse(job.started_at)) / 1000 : null;
   return html`<li class="run"><a href=${jobLink(job.task_id)}>
     <div class="what"><b title=${job.name}>${job.name}</b><${Status} status=${shownStatus(job)} /></div>
-    <div class="line"><span class="mono">${number(metrics.current_loss)}</span><${Spark} values=${job.losses.map(([, loss]) => loss)} label=${t("loss_of", { name: job.name })} /></div>
+    <div class="line"><span class="mono">${number(metrics.current_loss)}</span><${Spark} values=${job.losses.map(([, loss]) => loss)} at=${job.losses.map(([step]) => step)} label=${t("loss_of", { name: job.name })} /></div>
     <div class="how"><${Bar} value=${progress.overall_progress} label=${t("progress_of", { name: job.name })} />
       <small><span>${told.join(" · ")}</span><span>${eta === null ? t("ran", { time: duration(ran) }) : t("eta", { time: duration(eta) })}</span></small></div>
     <span class="percent">${progress.overall_progress === null ? NONE : percent(progress.overall_progress)}</span>

@@ -40,9 +40,9 @@ export function Actions({ job, changed }) {
       choices: [{ name: "files", label: t("delete_files"), hint: job.output_dir }],
     });
     if (answer === null) return;
+    go("/jobs"); // before it is gone, so that nothing of this page asks for it again
     await remove(`/api/v1/training/${part(job.task_id)}`, { files: answer.files ? "true" : "" });
     say(t("deleted"));
-    go("/jobs");
   };
   const hold = async () => {
     await post(path(job.held ? "release" : "hold"));
