@@ -91,8 +91,9 @@ export async function whoAmI() {
 /** The local operator is given a session: some dialects ask even them for credentials. */
 export async function begin(found) {
   if (found && found.via !== "session") {
-    await post("/api/v1/auth/session", {});
-    found = await identify();
+    const session = await post("/api/v1/auth/session", {});
+    csrf = session.csrf_token;
+    found = { ...found, via: "session", csrf_token: csrf };
   }
   me.value = found;
 }
