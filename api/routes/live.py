@@ -94,7 +94,7 @@ def live_state(who: Actor) -> Response:
         cursor = everything.history.newest_event()
         version = everything.feed.version
         state = board.state()
-        told.changed(state, time.monotonic())
+        told.whole(state, time.monotonic())
         yield event(dump(state), event="state")
         while not client.gone():
             version, waited = everything.feed.wait(version, LOOK), time.monotonic()
@@ -103,7 +103,7 @@ def live_state(who: Actor) -> Response:
             mine = [one for one in found if who.may_read(one.owner_id, one.team_id)]
             if any(one.kind == "status" for one in mine):
                 state = board.state()
-                told.changed(state, waited)
+                told.whole(state, waited)
                 yield event(dump(state), event="state")
             else:
                 yield from (
@@ -127,6 +127,10 @@ class Told:
         self._last: Any = None
         self._jobs: Any = None
 
+    def whole(self, now: dict[str, Any], at: float) -> None:
+        self.changed(now, at)
+        self._jobs = now["overview"]["tasks"]
+
     def changed(self, now: dict[str, Any], at: float) -> bool:
         """Whether it is worth telling: something but the clocks has changed, or it was silent for long."""
         self.looked = at
@@ -140,15 +144,14 @@ class Told:
 
     def jobs_changed(self, now: dict[str, Any]) -> bool:
         """A deleted job leaves no event, but it is counted no more."""
-        before, self._jobs = self._jobs, now["overview"]["tasks"]
-        return before is not None and before != self._jobs
+        return bool(self._jobs != now["overview"]["tasks"])
 
 
 def _machine(dump: Any, board: Board, told: Told, at: float) -> Iterator[bytes]:
     now = board.machine()
     if told.jobs_changed(now):
         now = board.state()
-        told.changed(now, at)
+        told.whole(now, at)
         yield event(dump(now), event="state")
     elif told.changed(now, at):
         yield event(dump(now), event="machine")

@@ -80,7 +80,7 @@ const columns = (set) => [
   },
   { key: "status", label: t("status"), class: "nowrap", cell: (job) => html`<${Status} status=${shownStatus(job)} />` },
   {
-    key: "progress", label: t("progress"),
+    key: "progress", label: t("progress"), class: "phone-hidden",
     cell: (job) => job.status !== "running" && job.progress.overall_progress === null ? NONE : html`<${Bar} value=${job.progress.overall_progress} tone=${job.status} label=${t("progress_of", { name: job.name })} />`,
   },
   { key: "percent", label: "%", class: "right", cell: (job) => percent(job.progress.overall_progress) },
