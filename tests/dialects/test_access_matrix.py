@@ -45,7 +45,8 @@ ROUTES: dict[str, dict[str, bool]] = {
     # whoever has come in
     **dict.fromkeys(
         [
-            "GET /", "GET /ui/", "POST /api/token-auth/", "POST /api/v1/auth/login", "POST /api/v1/auth/logout",
+            "GET /", "GET /ui/", "GET /ui/{build_id}/{asset}", "GET /api/v1/system/live",
+            "POST /api/token-auth/", "POST /api/v1/auth/login", "POST /api/v1/auth/logout",
             "GET /api/v1/auth/me", "POST /api/v1/auth/password", "GET /api/v1/auth/tokens", "POST /api/v1/auth/tokens",
             "GET /api/v1/auth/workspaces", "GET /api/v1/docs", "GET /ui/docs/{name}", "GET /api/v1/openapi.json",
             "GET /api/v1/engines", "GET /api/v1/system/overview", "GET /api/v1/queue", "GET /healthz", "GET /readyz",
@@ -138,6 +139,8 @@ ROUTES: dict[str, dict[str, bool]] = {
     ),
 }  # fmt: skip
 ROUTES["DELETE /api/v1/auth/tokens/{token_id}"] = CHANGERS
+#: the local operator's browser alone
+ROUTES["POST /api/v1/auth/session"] = dict.fromkeys(ANYBODY, False)
 #: where somebody else's thing is not there at all
 HIDDEN = {"DELETE /api/v1/auth/tokens/{token_id}"}
 #: parameters whose thing is another one below these paths
@@ -171,7 +174,7 @@ BODIES = {
     "POST /start": {"model_name": "x1", "train_ucd": "nothing", "val_ucd": "None", "labels": "a"},
 }
 #: of these the answer does not depend on who asks, and asking would end a session or wait for ever
-NOT_CALLED = {"POST /api/v1/auth/logout", f"GET {T}/events"}
+NOT_CALLED = {"POST /api/v1/auth/logout", f"GET {T}/events", "GET /api/v1/system/live"}
 
 
 COUNT = count()
@@ -226,8 +229,9 @@ class Town:
             "model_name": self.model(owner), "model_type": "best.pt",
             "preprocessing_id": preprocessing, "dataset_name": dataset, "number": 1,
             "webhook_id": webhook, "delivery_id": 1,
-            "yolo_model_id": self.registered(owner), "dataset_id": images, "static_path": f"datasets/{images}/v1/images/train/x.jpg",
-            "task_id": task, "job_id": job, "path": "x", "name": "index.html", "gpu_id": 0, "token_id": token,
+            "yolo_model_id": self.registered(owner),
+            "dataset_id": images, "static_path": f"datasets/{images}/v1/images/train/x.jpg",
+            "task_id": task, "job_id": job, "path": "x", "name": "index.html", "build_id": "x", "asset": "app.js", "gpu_id": 0, "token_id": token,
             "user_id": self.ids["someone"], "workspace_id": self.team,
         }  # fmt: skip
 
