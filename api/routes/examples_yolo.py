@@ -74,6 +74,7 @@ BARE: Examples = {
         "200": PREPARED,
     },
     ("get", "/datasets"): {"200": {"datasets": [ITEM]}},
+    ("get", "/datasets/{dataset_id}/prepare"): {"200": PREPARED},
     ("get", "/datasets/{dataset_id}"): {"200": DETAIL},
     ("put", "/datasets/{dataset_id}"): {
         "request": {"description": DETAIL["description"], "tags": DETAIL["tags"]},

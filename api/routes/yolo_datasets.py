@@ -93,6 +93,17 @@ def prepare(body: dict[str, Any], dataset_id: str) -> Response:
     return answer(_prepared(dataset, version))
 
 
+NEVER_PREPARED = {409: "the dataset is not prepared"}
+
+
+@routes.view(
+    "GET", "/<task:dataset_id>/prepare", schemas.PreparedSchema, query=schemas.VersionQuery, refusals=NEVER_PREPARED
+)
+def report(query: dict[str, Any], dataset_id: str) -> Response:
+    """What the preparing of a version found: the answer that `POST` gave."""
+    return answer(_prepared(*services().yolo.version(actor(), dataset_id, query["version"])))
+
+
 @routes.view("GET", "", schemas.DatasetListSchema)
 def datasets() -> Response:
     """All datasets that the caller may read, newest first."""

@@ -18,9 +18,10 @@ export class ApiError extends Error {
 /**
  * `body`: an object is sent as JSON, a FormData as it is. `query`: empty values are left out.
  * Returns what stands in the envelope, or the whole body where there is none. `quiet`: a 401 does not end the session.
+ * `seen(response)`: for who needs the answer's headers.
  */
-export async function call(method, path, { body, query, signal: abort, quiet = false } = {}) {
-  const headers = { Accept: "application/json" };
+export async function call(method, path, { body, query, signal: abort, quiet = false, headers: more = {}, seen } = {}) {
+  const headers = { Accept: "application/json", ...more };
   const options = { method, headers, signal: abort, credentials: "same-origin", cache: "no-store" };
   if (method !== "GET" && csrf) headers["X-CSRF-Token"] = csrf;
   if (body instanceof FormData) options.body = body;
@@ -36,9 +37,35 @@ export async function call(method, path, { body, query, signal: abort, quiet = f
     throw new ApiError(0, "The service cannot be reached.", null);
   }
   const answer = await read(response);
-  if (response.ok) return answer && typeof answer === "object" && "code" in answer && "data" in answer ? answer.data : answer;
+  if (response.ok) {
+    seen?.(response);
+    return opened(answer);
+  }
   if (response.status === 401 && !quiet) me.value = null;
   throw new ApiError(response.status, told(answer, response), answer?.data ?? null);
+}
+
+const opened = (answer) => (answer && typeof answer === "object" && "code" in answer && "data" in answer ? answer.data : answer);
+
+/** Sends a FormData and tells `progress(sent, total)` of it, which fetch cannot. */
+export function upload(path, form, { progress, signal: abort } = {}) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", path);
+    request.setRequestHeader("Accept", "application/json");
+    if (csrf) request.setRequestHeader("X-CSRF-Token", csrf);
+    request.upload.onprogress = (event) => progress?.(event.loaded, event.total);
+    request.onerror = () => reject(new ApiError(0, "The service cannot be reached.", null));
+    request.onabort = () => reject(new DOMException("given up", "AbortError"));
+    request.onload = () => {
+      const answer = parsed(request.responseText);
+      if (request.status < 300) return resolve(opened(answer));
+      if (request.status === 401) me.value = null;
+      reject(new ApiError(request.status, told(answer, request), answer?.data ?? null));
+    };
+    abort?.addEventListener("abort", () => request.abort());
+    request.send(form);
+  });
 }
 
 export const get = (path, query, more) => call("GET", path, { query, ...more });
@@ -57,7 +84,10 @@ function address(path, query = {}) {
 async function read(response) {
   if (response.status === 204) return null;
   const text = await response.text();
-  if (!(response.headers.get("Content-Type") || "").includes("json")) return text;
+  return (response.headers.get("Content-Type") || "").includes("json") ? parsed(text) : text;
+}
+
+function parsed(text) {
   try {
     return JSON.parse(text);
   } catch {
