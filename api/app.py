@@ -29,6 +29,8 @@ from api.routes import (
     training,
     webhooks,
     yolo_datasets,
+    yolo_logs,
+    yolo_training,
 )
 from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
@@ -63,6 +65,7 @@ from api.services.jobs import JobService
 from api.services.machine import MachineMonitor, usable_cores, usable_memory
 from api.services.ocr_training import OcrTrainingService
 from api.services.ocr_training_end import model_keeper
+from api.services.plain_logs import PlainLogs
 from api.services.prepared import PreparedDatasets
 from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
@@ -75,6 +78,8 @@ from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_files import YoloFiles
 from api.services.yolo_models import YoloModels
 from api.services.yolo_prepare import Preparer
+from api.services.yolo_registration import ModelRegistrar, require_dataset
+from api.services.yolo_training import YoloTraining
 from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
 from api.utils import faults
 from api.utils.outbound import Permitted
@@ -244,10 +249,12 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     files.prepare()
     ingestion = Ingestion(db, files)
     limits = Limits(settings.stop_grace, settings.stall_seconds, hold_on_failure=settings.on_failure == "hold")
+    models = YoloModels(db, settings.data_dir)
+    registrar = ModelRegistrar(db, models)
     endings = Endings(
-        {"kraken": model_keeper(files), "preprocessing": prepared.on_end},
-        settlers={"ocr_import": ingestion},
-        again={"preprocessing": prepared.reserve},
+        {"kraken": model_keeper(files), "preprocessing": prepared.on_end, "ultralytics": registrar.on_end},
+        settlers={"ocr_import": ingestion, "ultralytics": registrar.settle},
+        again={"preprocessing": prepared.reserve, "ultralytics": require_dataset},
     )
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
@@ -289,6 +296,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         datasets=Datasets((yolo.find, prepared.readable)),
         orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
         history=History(db, workspaces),
+        plain_logs=PlainLogs(workspaces),
         documents=DocumentService(db, jobs, accounts, ingestion, roots),
         ocr=OcrTrainingService(db, jobs, accounts, files),
         preprocessing=preparing,
@@ -300,7 +308,8 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         supervisor=supervisor,
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
         yolo=yolo,
-        models=YoloModels(db, settings.data_dir),
+        models=models,
+        trainings=YoloTraining(jobs, yolo, models, accounts, settings.data_dir / "weights"),
         feed=feed,
         streams=Streams(MAX_STREAMS),
         closing=Event(),
@@ -317,6 +326,7 @@ def start(services: Services) -> None:
     services.documents.sweep()
     services.prepared.recover()
     services.yolo.sweep()
+    services.models.sweep()
     services.supervisor.start()
     services.webhooks.deliverer.start()
 
@@ -345,6 +355,8 @@ BLUEPRINTS = (
     ocr.blueprint,
     ocr_status.blueprint,
     *yolo_datasets.BLUEPRINTS,
+    *yolo_training.BLUEPRINTS,
+    *yolo_logs.BLUEPRINTS,
 )
 
 

@@ -21,9 +21,17 @@ from api.routes.examples_jobs import JOB_EXAMPLES
 from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.examples_preprocessing import PREPROCESSING_EXAMPLES
 from api.routes.examples_yolo import YOLO_EXAMPLES
+from api.routes.examples_yolo_training import TRAINING_EXAMPLES
 from api.routes.http import enveloped, json_response
 
-ALL_EXAMPLES = {**EXAMPLES, **JOB_EXAMPLES, **OCR_EXAMPLES, **PREPROCESSING_EXAMPLES, **YOLO_EXAMPLES}
+ALL_EXAMPLES = {
+    **EXAMPLES,
+    **JOB_EXAMPLES,
+    **OCR_EXAMPLES,
+    **PREPROCESSING_EXAMPLES,
+    **YOLO_EXAMPLES,
+    **TRAINING_EXAMPLES,
+}
 STATIC = Path(__file__).resolve().parent.parent / "static"
 blueprint = Blueprint("documentation", __name__)
 
@@ -90,7 +98,7 @@ def describe(app: Flask, api: Api) -> None:
         components["schemas"].pop(name, None)
     components["schemas"] |= {"Error": ERROR, "BareError": BARE_ERROR}
     for path, item in spec["paths"].items():
-        _name_parameters(item.get("parameters", []))
+        _name_parameters(path, item.get("parameters", []))
         for method, operation in item.items():
             if method in METHODS:
                 _complete(path, method, operation)
@@ -153,7 +161,7 @@ def _json(schema: str, example: Any) -> dict[str, Any]:
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     operation["summary"] = operation["summary"].removesuffix(".")
-    _name_parameters(operation.get("parameters", []))
+    _name_parameters(path, operation.get("parameters", []))
     responses: dict[str, Any] = operation["responses"]
     responses.pop("default", None)
     responses.pop("422", None)  # flask-smorest's, which is not how ours looks
@@ -278,7 +286,14 @@ FILE_HEADERS = {
     "Accept-Ranges": {"schema": {"type": "string"}, "example": "bytes"},
     "Content-Disposition": {"schema": {"type": "string"}, "example": 'attachment; filename="adapter.safetensors"'},
 }
+_TEXT_STREAM = (
+    "id: 1046\ndata: ultralytics 8.4.190 is told to train\n\n"
+    "id: 1061\ndata: Starting training for 50 epochs...\n\n"
+    'event: end\ndata: {"status":"completed"}\n\n'
+)
 STREAM_EXAMPLES = {
+    "/logs/stream": _TEXT_STREAM,
+    "/api/v1/logs/stream": _TEXT_STREAM,
     "/api/v1/training/{task_id}/logs/stream": "id: 4096\n"
     'data: {"line_number":57,"timestamp":"2026-11-21T10:49:58.120Z","level":"INFO","type":"train",'
     '"message":"steps: 12 loss: 0.2181 iter time (s): 0.391 samples/sec: 10.230","epoch":1,"step":12}\n\n'
@@ -293,14 +308,22 @@ STREAM_EXAMPLES = {
 }
 
 
-def _name_parameters(parameters: list[dict[str, Any]]) -> None:
+def _name_parameters(path: str, parameters: list[dict[str, Any]]) -> None:
+    first = path.removeprefix("/api/v1").split("/")[1]
     for parameter in parameters:
         if parameter["in"] == "path":
-            parameter.update(PATH_PARAMETERS[parameter["name"]])
+            name = parameter["name"]
+            parameter.update(PATH_PARAMETERS.get(f"{first}/{name}") or PATH_PARAMETERS[name])
 
 
 _ROW = {"type": "integer", "minimum": 1}
+#: by name; `train/job_id`: below /train
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
+    "train/job_id": {
+        "description": "the training's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "job_20240115_123456_5f2c",
+    },
     "task_id": {
         "description": "the job's id, of whichever dialect",
         "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},

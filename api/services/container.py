@@ -17,6 +17,7 @@ from api.services.history import History
 from api.services.jobs import JobService
 from api.services.machine import MachineMonitor
 from api.services.ocr_training import OcrTrainingService
+from api.services.plain_logs import PlainLogs
 from api.services.prepared import PreparedDatasets
 from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
@@ -25,6 +26,7 @@ from api.services.supervisor import Supervisor
 from api.services.webhooks import WebhookService
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_models import YoloModels
+from api.services.yolo_training import YoloTraining
 from api.settings import Settings
 from api.utils.streams import Streams
 
@@ -41,6 +43,7 @@ class Services:
     orders: QueueService
     datasets: Datasets
     history: History
+    plain_logs: PlainLogs
     documents: DocumentService
     ocr: OcrTrainingService
     preprocessing: PreprocessingService
@@ -53,6 +56,7 @@ class Services:
     webhooks: WebhookService
     yolo: YoloDatasets
     models: YoloModels
+    trainings: YoloTraining
     feed: Feed
     streams: Streams
     closing: Event  # set when the service ends: open streams end then

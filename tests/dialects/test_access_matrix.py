@@ -8,12 +8,15 @@ front of the application decides it (tests/acceptance/test_no_entry.py).
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from itertools import count
 
 import pytest
 
 from api.models.accounts import Actor, Role, Scope, scopes_of
+from api.models.dialect import YOLO_PLATFORM
+from api.models.job import JobSpec
 from tests.dialects.conftest import Site, template
 from tests.unit import pages
 
@@ -35,6 +38,7 @@ def both(*routes: str) -> list[str]:
 
 
 Y = "/datasets/{dataset_id}"
+TRAIN = "/train/jobs/{job_id}"
 ROUTES: dict[str, dict[str, bool]] = {
     # whoever has come in
     **dict.fromkeys(
@@ -51,7 +55,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             f"GET {T}/jobs", "GET /api/v1/webhooks", "POST /api/v1/webhooks", f"POST {T}/jobs",
             "GET /api/", "GET /models/", "GET /admin/", "GET /api/training/active/", f"GET {OCR}/documents",
             f"POST {OCR}/documents", f"GET {OCR}/models", f"POST {OCR}/models",
-            *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register"),
+            *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register", "GET /train/jobs"),
         ],
         ANYBODY,
     ),
@@ -66,6 +70,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             f"GET {T}/jobs/{{job_id}}/logs", "GET /api/v1/auth/workspaces/{workspace_id}/members", "GET /api/v1/webhooks/{webhook_id}",
             "GET /api/v1/webhooks/{webhook_id}/deliveries", "GET /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
             *both(f"GET {Y}", f"GET {Y}/export/annotated", f"GET {Y}/export/original"), "GET /static/{static_path}",
+            *both(f"GET {TRAIN}", "GET /logs/stream", "GET /logs/tail", "GET /logs/lines"),
         ],
         READERS,
     ),
@@ -100,6 +105,8 @@ ROUTES: dict[str, dict[str, bool]] = {
             "POST /api/v1/webhooks/{webhook_id}/rotate-secret",
             "POST /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
             *both(f"PUT {Y}", f"DELETE {Y}", f"POST {Y}/prepare"),
+            *both("POST /train/jobs"),  # on a dataset that is not prepared yet, which changes it
+            *both(f"DELETE {TRAIN}", f"POST {TRAIN}/stop", f"POST {TRAIN}/resume"),
         ],
         CHANGERS,
     ),
@@ -119,8 +126,11 @@ HIDDEN = {"DELETE /api/v1/auth/tokens/{token_id}"}
 #: these ask for the password, whatever the token
 BY_PASSWORD = {"POST /api/token-auth/", "POST /api/v1/auth/login", "POST /api/v1/auth/password"}
 #: open streams: only those who may not are asked for, the others would be told for ever
-STREAMS = {f"GET {T}/{{task_id}}/events", f"GET {T}/{{task_id}}/logs/stream"}
-QUERIES = {f"GET {T}/{{task_id}}/logs/search": "?keyword=x"}
+STREAMS = {f"GET {T}/{{task_id}}/events", f"GET {T}/{{task_id}}/logs/stream", *both("GET /logs/stream")}
+QUERIES = {
+    f"GET {T}/{{task_id}}/logs/search": "?keyword=x",
+    **dict.fromkeys(both("GET /logs/stream", "GET /logs/tail", "GET /logs/lines"), "?job_id={train/job_id}"),
+}
 #: what a body must hold to get as far as the question whose thing it is
 BODIES = {
     f"POST {OCR}/documents": {"name": "x"},
@@ -138,6 +148,7 @@ BODIES = {
     "PATCH /api/v1/auth/users/{user_id}": {"role": "member"},
     "POST /api/v1/auth/workspaces": {"name": "new one"},
     **{route: {"path": "not/absolute"} for route in both("POST /datasets/register")},
+    **{route: {"dataset_id": "{dataset_id}"} for route in both("POST /train/jobs")},
     "POST /api/v1/auth/workspaces/{workspace_id}/members": {"name": "stranger"},
 }
 #: of these the answer does not depend on who asks, and asking would end a session or wait for ever
@@ -195,7 +206,7 @@ class Town:
         return self.pages() | {
             "preprocessing_id": preprocessing, "dataset_name": dataset, "number": 1,
             "webhook_id": webhook, "delivery_id": 1,
-            "dataset_id": images, "static_path": f"datasets/{images}/v1/images/train/x.jpg",
+            "dataset_id": images, "train/job_id": self.training(owner), "static_path": f"datasets/{images}/v1/images/train/x.jpg",
             "task_id": task, "job_id": job, "path": "x", "name": "index.html", "gpu_id": 0, "token_id": token,
             "user_id": self.ids["someone"], "workspace_id": self.team,
         }  # fmt: skip
@@ -219,6 +230,16 @@ class Town:
         ]
         return {"document_id": document, "part_id": page, "line_id": line, "model_id": model, "import_id": task}
 
+    def training(self, owner: Actor) -> str:
+        """As if its dataset had been deleted since: nothing of these tests looks for it."""
+        data = self.site.home / "workspace" / "data.yaml"
+        data.touch()
+        params = {"task": "train", "model": {"kind": "architecture", "value": "yolov8n.yaml"}, "data": str(data)}
+        lineage = {"dataset_id": "ds_gone", "version": "v1"}
+        echoed = {"model_name": "yolov8n.yaml", "base_model_id": None}
+        spec = JobSpec("ultralytics", "x", params, lineage, extra=echoed)
+        return self.site.services.jobs.submit(owner, spec, YOLO_PLATFORM, team_id=self.team).id
+
     def dataset(self, owner: Actor) -> str:
         """Not prepared: nothing of these tests reads its files."""
         archive = io.BytesIO()
@@ -226,6 +247,23 @@ class Town:
             file.writestr("classes.txt", "x")
         archive.seek(0)
         return self.site.services.yolo.upload(owner, "x.zip", archive, 1, self.team).id
+
+
+def filled(target: str, things: dict[str, object]) -> str:
+    """With the things of its own part where they have the same name: `train/job_id` is the job of /train/jobs/{job_id}."""
+    first = target.removeprefix("/api/v1").split("/")[1]
+
+    def thing(name: re.Match[str]) -> str:
+        return str(things.get(f"{first}/{name[1]}") or things[name[1]])
+
+    return re.sub(r"{([\w/]+)}", thing, target)
+
+
+def body_of(route: str, things: dict[str, object]) -> object:
+    given = BODIES.get(route)
+    if not isinstance(given, dict):
+        return given
+    return {name: things["dataset_id"] if value == "{dataset_id}" else value for name, value in given.items()}
 
 
 @pytest.fixture
@@ -253,8 +291,8 @@ def test_who_may(town: Town, route: str) -> None:
     for name, allowed in ROUTES[route].items():
         if allowed and route in STREAMS:
             continue
-        target = path.format(**things) + QUERIES.get(route, "")
-        status = town.site.call(method, target, BODIES.get(route), who=town.actor(name)).status_code
+        target = filled(path + QUERIES.get(route, ""), things)
+        status = town.site.call(method, target, body_of(route, things), who=town.actor(name)).status_code
         refused = 404 if route in HIDDEN else 403
         assert (status == refused) is not allowed and status != 401, f"{name}: {status}"
         if allowed and method != "GET":
@@ -281,4 +319,4 @@ def test_a_token_that_may_only_read_changes_nothing(town: Town, route: str) -> N
             "POST /api/v1/webhooks": {"url": "http://hooks.invalid/"},
         }[route]  # fmt: skip
     who = town.actor(name, frozenset({Scope.READ}))
-    assert town.site.call(method, path.format(**town.things()), body, who=who).status_code == 403
+    assert town.site.call(method, filled(path, town.things()), body, who=who).status_code == 403

@@ -14,6 +14,7 @@ from api.models.workspace import Workspace
 
 PRIVATE = 0o600
 STATE = "last.pt"  # in the output directory itself, while there is something to resume
+BEST = "best.pt"
 _WEIGHTS = re.compile(r"best\.pt|last\.pt|epoch(\d{1,9})\.pt")
 _EXPORTED = re.compile(r"[\w.+-]{1,200}\.(?:onnx|torchscript)")
 
@@ -84,6 +85,10 @@ def _of(path: Path, kind: str, epoch: int | None = None) -> Checkpoint | None:
     if path.is_symlink() or not path.is_file():
         return None
     return Checkpoint(path.name, kind, str(path), epoch, None, facts.st_mtime, facts.st_size)
+
+
+def best_weights(workspace: Workspace) -> Path:
+    return workspace.output_dir / "weights" / BEST
 
 
 def find_state(workspace: Workspace, name: str) -> Path | None:

@@ -90,6 +90,23 @@ def _result(fields: Fields) -> Iterable[Event]:
     yield Note("result", {str(name): number(value) for name, value in fields["metrics"].items()})
 
 
+def _built(fields: Fields) -> Iterable[Event]:
+    total, trainable, kind = int(fields["total_params"]), fields["trainable_params"], fields["model_type"]
+    shown = {
+        "task": str(fields["task"]),
+        "model_type": None if kind is None else str(kind),
+        "total_params": total,
+        "trainable_params": None if trainable is None else int(trainable),
+        "total_params_m": round(total / 1e6, 3),
+    }
+    yield Note("model_info", shown)
+
+
+def _classes(fields: Fields) -> Iterable[Event]:
+    """Told once, at the end: a note is written again with every report that follows it."""
+    yield Note("class_names", [str(name) for name in fields["names"]])
+
+
 def _model(fields: Fields) -> Iterable[Event]:
     yield Note("model_file", {"name": str(fields["name"]), "size_bytes": int(fields["size_bytes"])})
 
@@ -102,6 +119,7 @@ def _exported(fields: Fields) -> Iterable[Event]:
 
 _READERS: Mapping[str, Reader] = {
     "data": _data,
+    "built": _built,
     "fit": _fit,
     "epoch_start": _epoch_start,
     "batch": _batch,
@@ -109,6 +127,7 @@ _READERS: Mapping[str, Reader] = {
     "saved": _saved,
     "trained": _trained,
     "result": _result,
+    "classes": _classes,
     "model": _model,
     "exported": _exported,
 }
