@@ -161,6 +161,12 @@ class TestTheDocument:
                 f"/models/{detail['model_id']}/weights/best.pt"
             )
 
+    def test_weights_that_are_gone_when_it_ends(self, trainings: Trainings) -> None:
+        job = trainings.create()
+        assert trainings.completed(job).status == "completed"
+        detail = trainings.one(job)
+        assert detail["model_id"] is None and "was gone when it ended" in detail["warnings"][0]
+
     def test_failed(self, trainings: Trainings) -> None:
         job = trainings.create()
         failure = Failure("missing_file", "place the file by hand", "a line")

@@ -31,9 +31,7 @@ def opened(model: dict[str, str], directory: Path) -> Any:
         return loaded(Path(model["value"]))
     from ultralytics import YOLO
 
-    made = YOLO(_architecture(model["value"], directory), task=TASK)
-    made.model.yaml["yaml_file"] = model["value"]  # ours has another name than its file; its weights keep this one
-    return made
+    return YOLO(_architecture(model["value"], directory), task=TASK)
 
 
 def described(network: Any) -> dict[str, Any]:
@@ -69,6 +67,6 @@ def _architecture(name: str, directory: Path) -> str:
     source = Path(ultralytics.__file__).parent / "cfg" / "models" / "v8" / "yolov8.yaml"
     table = yaml.safe_load(source.read_text(encoding="utf-8"))
     table["scales"] = {"n": list(TINY_SCALE)}
-    path = directory / "yolov8n.yaml"  # ultralytics takes the scale's letter from the name
+    path = directory / "yolov8n-tiny.yaml"  # ultralytics takes the scale's letter from the name, which weights keep
     path.write_text(yaml.safe_dump(table), encoding="utf-8")
     return str(path)
