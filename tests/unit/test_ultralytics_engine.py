@@ -91,6 +91,14 @@ def test_a_resume_needs_a_state(home: Path) -> None:
         engine(home).prepare(launch(home, resume="../last.pt"))
 
 
+def test_without_a_state_it_begins_again_with_the_best_weights(home: Path) -> None:
+    engine(home).prepare(launch(home, resume="best.pt", pretrained=False))
+    given = settings(home)
+    assert given["model"] == {"kind": "weights", "value": str(home / "out" / "weights" / "best.pt")}
+    assert given["resume"] is None and given["arguments"]["pretrained"] is True
+    assert "epoch 1 begins again" in given["warnings"][0]
+
+
 def test_availability(home: Path) -> None:
     assert engine(home).availability().version == "8.4.190"
     (folder,) = (home / "venv" / "lib" / "python3.11" / "site-packages").iterdir()

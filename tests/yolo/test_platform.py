@@ -97,7 +97,7 @@ def test_from_an_upload_to_a_second_training(client: Client, tmp_path: Path) -> 
     assert ended["progress"]["overall_progress"] == 100.0 and ended["progress"]["current_step"] == 4 * 16
 
     made = client.model(ended["model_id"])
-    assert made["classes"] == ["class_0", "class_1", "class_2"] and made["base_model"] == "yolov8tiny.yaml"
+    assert made["classes"] == ["square", "disc", "triangle"] and made["base_model"] == "yolov8tiny.yaml"
     assert (made["job_id"], made["dataset_id"], made["dataset_version"]) == (job, dataset, "v1")
     history = made["history"]
     assert history["epochs"] == [1, 2, 3, 4] and history["train_box_loss"] == list(losses.values())
