@@ -79,14 +79,16 @@ def create(body: dict[str, Any]) -> Response:
     """
     wanted = {name: value for name, value in body.items() if name in OWN}
     given = {name: value for name, value in body.items() if name not in OWN}
-    return answer(_created(services().trainings.create(actor(), wanted, given, request=idempotency(body))))
+    made = services().trainings.create(actor(), wanted, given, request=idempotency(body))
+    return answer(_created(made, services().queue.position(made)))
 
 
 @routes.view("GET", "/jobs", schemas.TrainingListSchema, query=schemas.TrainingListQuery)
 def jobs(query: dict[str, Any]) -> Response:
     """Trainings that the caller may read, newest first."""
     found, total = services().trainings.page(actor(), limit=query["limit"], offset=query["offset"])
-    return answer({"jobs": [_item(job) for job in found], "total": total})
+    places = services().queue.positions(found)
+    return answer({"jobs": [_item(job, places[job.id]) for job in found], "total": total})
 
 
 @routes.view("GET", "/jobs/<task:job_id>", schemas.TrainingSchema)
@@ -128,20 +130,20 @@ def delete(job_id: str) -> Response:
     return answer({"ok": True, "message": "Training job deleted successfully"})
 
 
-def _created(job: Job) -> dict[str, Any]:
+def _created(job: Job, position: int | None) -> dict[str, Any]:
     return {
         "job_id": job.id,
         "status": STATUS[job.status],
-        "queue_position": services().queue.position(job) if job.status is JobStatus.QUEUED else None,
+        "queue_position": position,
         "warnings": list(job.warnings),
     }
 
 
-def _item(job: Job) -> dict[str, Any]:
+def _item(job: Job, position: int | None) -> dict[str, Any]:
     params, lineage, extra = job.spec.params, job.spec.dataset or {}, job.spec.extra
     ended = {status: iso(job.ended_at) if job.status is status else None for status in JobStatus}
     return {
-        **_created(job),
+        **_created(job, position),
         "dataset_id": lineage["dataset_id"],
         "version": lineage["version"],
         "model_name": extra["model_name"],
@@ -165,7 +167,7 @@ def _detail(job: Job) -> dict[str, Any]:
     progress = Progress.from_dict(job.progress)
     failure = job.failure
     return {
-        **_item(job),
+        **_item(job, services().queue.position(job)),
         "started_at": None if job.status is JobStatus.QUEUED else iso(job.started_at),
         "progress": shown(progress, job.status, job.started_at, job.ended_at, time.time()),
         "queue_reason": services().queue.reason(job),

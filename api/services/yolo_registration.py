@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from api.models.job import Attempt, Job, JobStatus
 from api.models.yolo_model import TRAINED
+from api.services.engines.ultralytics.files import read_settings
 from api.services.store import jobs as job_store
 from api.services.store import yolo_datasets, yolo_models
 from api.services.store.database import Database
@@ -29,7 +30,7 @@ from api.utils.errors import Conflict
 from api.utils.faults import fault
 from api.utils.times import iso
 
-NOTE = "model"  # of a job's progress: {"id", "size"} of what it made
+NOTE = "model"  # of a job's progress: {"id", "size", "began"} of what it made
 GONE = "the training's weights/best.pt was gone when it ended: no model was registered"
 DETECT = "detect"
 
@@ -78,7 +79,8 @@ class ModelRegistrar:
                 model_id = model_id or self._models.free_id(connection)
                 self._models.name(draft, model_id)
                 fault("model.named")
-                notes = {**notes_of(job), NOTE: {"id": model_id, "size": size}}
+                made = {"id": model_id, "size": size, "began": _began(job, attempt)}
+                notes = {**notes_of(job), NOTE: made}
                 progress = {**job.progress, "notes": notes}
                 job_store.save(connection, job, self._clock(), progress=progress)
         fault("model.noted")
@@ -131,10 +133,17 @@ def require_dataset(connection: Connection, job: Job) -> None:
 
 
 def base_of(job: Job) -> str:
-    """The model id or the name that a training began from."""
-    extra = job.spec.extra
-    named: str | None = extra.get("base_model_id") or extra.get("model_name")
-    return named or Path(job.spec.params["model"]["value"]).name
+    """The model id or the name that a training began from: the architecture, where the weights were not there."""
+    asked, began = job.spec.params["model"], notes_of(job)[NOTE]["began"]
+    if began["kind"] != asked["kind"]:
+        return str(began["value"])
+    return str(job.spec.extra.get("base_model") or Path(asked["value"]).name)
+
+
+def _began(job: Job, attempt: Attempt) -> dict[str, str]:
+    settings = read_settings(Path(attempt.output_dir), attempt.number)
+    found: dict[str, str] = settings.get("began", job.spec.params["model"])
+    return found
 
 
 def _copy(output: Path, target: Path) -> int:
@@ -171,7 +180,7 @@ def _info(job: Job) -> dict[str, Any]:
             "epochs": params["epochs"],
             "imgsz": params["imgsz"],
             "batch": params["batch"],
-            "model_name": job.spec.extra.get("model_name") or base_of(job),
+            "model_name": base_of(job),
             "status": job.status.value,
             "created_at": iso(job.created_at),
             "completed_at": iso(job.ended_at),

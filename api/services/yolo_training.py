@@ -67,7 +67,11 @@ class YoloTraining:
             },
             dataset={"dataset_id": dataset.id, "version": version.name},
             priority=wanted["priority"],
-            extra={"model_name": wanted["model_name"], "base_model_id": wanted.get("base_model_id")},
+            extra={
+                "model_name": wanted["model_name"],
+                "base_model_id": wanted.get("base_model_id"),
+                "base_model": base,
+            },
         )
         team_id = dataset.team_id if team_id is None else team_id
         return self._jobs.submit(actor, spec, YOLO_PLATFORM, team_id=team_id, request=request, also=require_dataset)

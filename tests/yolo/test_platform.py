@@ -133,7 +133,8 @@ def test_weights_that_are_not_there(client: Client, tmp_path: Path) -> None:
     assert f"place the file by hand at {path}" in failed["error"] and failed["failure"]["kind"] == "missing_file"
     job = client.create(dataset, model_name="yolov8n.pt", pretrained="auto", epochs=1, imgsz=32)
     done = client.completed(job)
-    assert "begins from random weights (yolov8n.yaml)" in done["warnings"][0] and done["model_id"]
+    assert "begins from random weights (yolov8n.yaml)" in done["warnings"][0]
+    assert client.model(done["model_id"])["base_model"] == "yolov8n.yaml"  # and not the weights that were asked for
 
 
 def test_it_really_learns(client: Client, tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ class UltralyticsEngine:
         start = Start(params["model"]["kind"], params["model"]["value"])
         if params.get("pretrained") == "auto" and launch.resume_from is None:
             start = with_fallback(start)
+        before = {} if launch.resume_from is None else files.settings_before(workspace)
+        began = before.get("began", start.model)
         if launch.resume_from == files.BEST:
             start = Start("weights", str(files.best_weights(workspace).absolute()), BEGINS_AGAIN)
         given = request.arguments_of(params)
@@ -106,7 +108,8 @@ class UltralyticsEngine:
             "task": params["task"],
             "arguments": given,
             "model": start.model,
-            "warnings": [] if start.warning is None else [start.warning],
+            "began": began,
+            "warnings": [*before.get("warnings", ()), *([start.warning] if start.warning else [])],
             "data": params["data"],
             "own_data": str((files.child_dir(workspace) / "data.yaml").absolute()),
             "roots": [str(root) for root in self.roots.roots],

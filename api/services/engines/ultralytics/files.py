@@ -11,8 +11,10 @@ from typing import Any
 
 from api.models.job import Checkpoint
 from api.models.workspace import Workspace
+from api.utils.downloads import open_beneath
 
 PRIVATE = 0o600
+OWN = ".trainyard"
 STATE = "last.pt"  # in the output directory itself, while there is something to resume
 BEST = "best.pt"
 _WEIGHTS = re.compile(r"best\.pt|last\.pt|epoch(\d{1,9})\.pt")
@@ -21,7 +23,7 @@ _EXPORTED = re.compile(r"[\w.+-]{1,200}\.(?:onnx|torchscript)")
 
 def child_dir(workspace: Workspace) -> Path:
     """Beside the outputs, so that they go with them."""
-    return workspace.output_dir / ".trainyard"
+    return workspace.output_dir / OWN
 
 
 def settings_file(workspace: Workspace) -> Path:
@@ -43,6 +45,25 @@ def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, path)
+
+
+def settings_before(workspace: Workspace) -> dict[str, Any]:
+    """What the attempt before was given that worked in the same directory; empty where there was none."""
+    for number in range(workspace.attempt - 1, 0, -1):
+        found = read_settings(workspace.output_dir, number)
+        if found:
+            return found
+    return {}
+
+
+def read_settings(output: Path, attempt: int) -> dict[str, Any]:
+    """Empty where it was given none, or they are gone."""
+    try:
+        with open_beneath(output, f"{OWN}/attempt{attempt}.json") as file:
+            found: dict[str, Any] = json.load(file)
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found
 
 
 def ask_to_stop(workspace: Workspace) -> bool:
