@@ -26,6 +26,7 @@ from api.services.supervisor import Supervisor
 from api.services.webhooks import WebhookService
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_models import YoloModels
+from api.services.yolo_train_server import TrainServer
 from api.services.yolo_training import YoloTraining
 from api.settings import Settings
 from api.utils.streams import Streams
@@ -56,6 +57,7 @@ class Services:
     webhooks: WebhookService
     yolo: YoloDatasets
     models: YoloModels
+    train_server: TrainServer
     trainings: YoloTraining
     feed: Feed
     streams: Streams
