@@ -31,6 +31,7 @@ from api.routes import (
     webhooks,
     yolo_datasets,
     yolo_logs,
+    yolo_models,
     yolo_train_server,
     yolo_training,
 )
@@ -76,8 +77,11 @@ from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.webhooks import WebhookService
 from api.services.workspaces import Workspaces
+from api.services.yolo_charts import YoloCharts
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_files import YoloFiles
+from api.services.yolo_model_jobs import YoloModelJobs
+from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
 from api.services.yolo_prepare import Preparer
 from api.services.yolo_registration import ModelRegistrar, require_dataset
@@ -206,6 +210,18 @@ def build_yolo(settings: Settings, db: Database, accounts: AccountService, path:
     return YoloDatasets(db, accounts, files, preparer, AllowedRoots(settings.allowed_roots), most_files=most)
 
 
+def build_model_uploads(
+    settings: Settings,
+    db: Database,
+    accounts: AccountService,
+    models: YoloModels,
+    engines: Mapping[str, Engine],
+    path: str,
+) -> YoloModelUploads:
+    runner = ShortExecutor(ROOT, path, python=settings.yolo_python)
+    return YoloModelUploads(db, accounts, models, runner, engines["ultralytics"].availability)
+
+
 def build_train_sets(settings: Settings, datasets: YoloDatasets, path: str) -> TrainSets:
     """`path`: where children look for programs."""
     roots = AllowedRoots((*settings.allowed_roots, settings.data_dir / "datasets"))
@@ -269,8 +285,10 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     )
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
-    yolo = build_yolo(settings, db, accounts, environ.get("PATH", os.defpath))
-    train_sets = build_train_sets(settings, yolo, environ.get("PATH", os.defpath))
+    path = environ.get("PATH", os.defpath)
+    yolo = build_yolo(settings, db, accounts, path)
+    train_sets = build_train_sets(settings, yolo, path)
+    history = History(db, workspaces)
     room = machine_room(settings)
     supervisor = Supervisor(
         parts,
@@ -307,7 +325,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         queue=queue,
         datasets=Datasets((yolo.find, prepared.readable)),
         orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
-        history=History(db, workspaces),
+        history=history,
         plain_logs=PlainLogs(workspaces),
         documents=DocumentService(db, jobs, accounts, ingestion, roots),
         ocr=OcrTrainingService(db, jobs, accounts, files),
@@ -322,6 +340,9 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         yolo=yolo,
         models=models,
         trainings=YoloTraining(jobs, yolo, models, accounts, settings.data_dir / "weights"),
+        model_uploads=build_model_uploads(settings, db, accounts, models, engines, path),
+        model_jobs=YoloModelJobs(db, jobs, models, yolo, lambda: bool(gpus.known())),
+        charts=YoloCharts(models, history, settings.data_dir / "matplotlib"),
         train_server=TrainServer(db, jobs, train_sets, gpus, settings.data_dir / "weights", roots),
         feed=feed,
         streams=Streams(MAX_STREAMS),
@@ -351,6 +372,7 @@ def stop(services: Services) -> None:
     services.feed.notify()
     services.supervisor.close()
     services.yolo.close()
+    services.model_uploads.close()
     services.train_server.close()
     services.webhooks.deliverer.stop()
     services.gpus.monitor.stop()
@@ -372,6 +394,7 @@ BLUEPRINTS = (
     *yolo_datasets.BLUEPRINTS,
     *yolo_training.BLUEPRINTS,
     *yolo_logs.BLUEPRINTS,
+    *yolo_models.BLUEPRINTS,
     yolo_train_server.blueprint,
 )
 

@@ -21,6 +21,7 @@ from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.examples_preprocessing import PREPROCESSING_EXAMPLES
 from api.routes.examples_train_server import TRAIN_SERVER_EXAMPLES
 from api.routes.examples_yolo import YOLO_EXAMPLES
+from api.routes.examples_yolo_models import MODEL_EXAMPLES
 from api.routes.examples_yolo_training import TRAINING_EXAMPLES
 from api.routes.http import enveloped, json_response
 
@@ -32,6 +33,7 @@ ALL_EXAMPLES = {
     **TRAIN_SERVER_EXAMPLES,
     **YOLO_EXAMPLES,
     **TRAINING_EXAMPLES,
+    **MODEL_EXAMPLES,
 }
 STATIC = Path(__file__).resolve().parent.parent / "static"
 blueprint = Blueprint("documentation", __name__)
@@ -164,7 +166,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     for response in responses.values():
         if is_bare and "$ref" not in response and "content" not in response:
             response["content"] = _json("BareError", {"detail": response["description"]})
-    _complete_special(path, operation)
+    _complete_special(path, method, operation)
     _show(ALL_EXAMPLES.get((method, path), {}), operation)
     operation["responses"] = dict(sorted(responses.items()))
 
@@ -212,11 +214,12 @@ DOWNLOADS = {
     "/weights/{model_type}": ("application/octet-stream",),
     "/media": ("video/mp4", "image/png"),
     "/thumbnail": ("image/jpeg",),
+    "/exports/{job_id}/file": ("application/octet-stream",),
 }
-ZIPS = ("/export/annotated", "/export/original")
+ZIPS = ("/export/annotated", "/export/original", "/documents/{document_id}/export", "/models/{model_id}/export")
 
 
-def _complete_special(path: str, operation: dict[str, Any]) -> None:
+def _complete_special(path: str, method: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if path.endswith(STREAMS):
         if path not in WHOLE_STREAMS:
@@ -232,8 +235,10 @@ def _complete_special(path: str, operation: dict[str, Any]) -> None:
         responses["206"] = {"description": "the bytes asked for", "headers": headers, "content": binary}
         responses["304"] = {"description": "it is the file that If-None-Match names"}
         responses |= _range_refusals(path)
-    elif path.endswith("/documents/{document_id}/export") or path.endswith(ZIPS):
+    elif method == "get" and path.endswith(ZIPS):
         responses["200"]["content"] = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
+    elif path.endswith("/charts"):
+        responses["200"] = {"description": "the chart", "content": {"image/png": {"schema": {"type": "string"}}}}
     elif path.startswith("/static/"):
         _complete_image(operation)
     elif path == "/help":
@@ -326,6 +331,16 @@ _ROW = {"type": "integer", "minimum": 1}
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "train/job_id": {
         "description": "the training's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "job_20240115_123456_5f2c",
+    },
+    "models/model_id": {
+        "description": "the model's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "model_20240115_123456",
+    },
+    "models/job_id": {
+        "description": "the id of an export or a validation of this model",
         "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
         "example": "job_20240115_123456_5f2c",
     },

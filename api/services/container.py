@@ -24,7 +24,10 @@ from api.services.queue import QueueDesk, QueueService
 from api.services.store.database import Database
 from api.services.supervisor import Supervisor
 from api.services.webhooks import WebhookService
+from api.services.yolo_charts import YoloCharts
 from api.services.yolo_datasets import YoloDatasets
+from api.services.yolo_model_jobs import YoloModelJobs
+from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
 from api.services.yolo_train_server import TrainServer
 from api.services.yolo_training import YoloTraining
@@ -57,6 +60,9 @@ class Services:
     webhooks: WebhookService
     yolo: YoloDatasets
     models: YoloModels
+    model_uploads: YoloModelUploads
+    model_jobs: YoloModelJobs
+    charts: YoloCharts
     train_server: TrainServer
     trainings: YoloTraining
     feed: Feed

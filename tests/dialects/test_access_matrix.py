@@ -19,7 +19,7 @@ from api.models.dialect import YOLO_PLATFORM, YOLO_TRAIN_SERVER
 from api.models.job import JobSpec
 from api.services.store import train_server
 from tests.dialects.conftest import Site, template
-from tests.unit import pages
+from tests.unit import pages, yolo_models
 
 READERS = {"stranger": False, "mate": True, "owner": True, "admin": True}
 CHANGERS = {"stranger": False, "mate": False, "owner": True, "admin": True}
@@ -42,6 +42,7 @@ def both(*routes: str) -> list[str]:
 
 Y = "/datasets/{dataset_id}"
 TRAIN = "/train/jobs/{job_id}"
+M = "/models/{model_id}"
 ROUTES: dict[str, dict[str, bool]] = {
     # whoever has come in
     **dict.fromkeys(
@@ -60,6 +61,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             "GET /api/", "GET /models/", "GET /admin/", "GET /api/training/active/", f"GET {OCR}/documents",
             f"POST {OCR}/documents", f"GET {OCR}/models", f"POST {OCR}/models",
             *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register", "GET /train/jobs"),
+            *both("GET /models", "POST /models/upload"),
             "POST /start", "GET /status", "GET /cache_info", "GET /gpu_info", "GET /help",
         ],
         ANYBODY,
@@ -76,6 +78,11 @@ ROUTES: dict[str, dict[str, bool]] = {
             "GET /api/v1/webhooks/{webhook_id}/deliveries", "GET /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
             *both(f"GET {Y}", f"GET {Y}/export/annotated", f"GET {Y}/export/original"), "GET /static/{static_path}",
             *both(f"GET {TRAIN}", "GET /logs/stream", "GET /logs/tail", "GET /logs/lines"),
+            *both(
+                f"GET {M}", f"GET {M}/export", f"GET {M}/charts", f"GET {M}/exports", f"GET {M}/exports/{{job_id}}",
+                f"GET {M}/exports/{{job_id}}/file", f"GET {M}/validations", f"GET {M}/validations/{{job_id}}",
+                f"POST {M}/export", f"POST {M}/validate", "GET /train/jobs/{job_id}/charts",
+            ),
         ],
         READERS,
     ),
@@ -121,6 +128,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             "POST /api/v1/webhooks/{webhook_id}/rotate-secret",
             "POST /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
             *both(f"PUT {Y}", f"DELETE {Y}", f"POST {Y}/prepare"),
+            *both(f"PUT {M}", f"DELETE {M}"),
             *both("POST /train/jobs"),  # on a dataset that is not prepared yet, which changes it
             *both(f"DELETE {TRAIN}", f"POST {TRAIN}/stop", f"POST {TRAIN}/resume"),
         ],
@@ -169,6 +177,7 @@ BODIES = {
     "POST /api/v1/auth/workspaces": {"name": "new one"},
     **{route: {"path": "not/absolute"} for route in both("POST /datasets/register")},
     **{route: {"dataset_id": "{dataset_id}"} for route in both("POST /train/jobs")},
+    **{route: {"dataset_id": "ds_none"} for route in both(f"POST {M}/validate")},
     "POST /api/v1/auth/workspaces/{workspace_id}/members": {"name": "stranger"},
     "POST /start": {"model_name": "x1", "train_ucd": "nothing", "val_ucd": "None", "labels": "a"},
 }
@@ -228,6 +237,7 @@ class Town:
             "model_name": self.model(owner), "model_type": "best.pt",
             "preprocessing_id": preprocessing, "dataset_name": dataset, "number": 1,
             "webhook_id": webhook, "delivery_id": 1,
+            "models/model_id": self.registered(owner), "models/job_id": "x",
             "dataset_id": images, "train/job_id": self.training(owner), "static_path": f"datasets/{images}/v1/images/train/x.jpg",
             "task_id": task, "job_id": job, "path": "x", "name": "index.html", "build_id": "x", "asset": "app.js", "gpu_id": 0, "token_id": token,
             "user_id": self.ids["someone"], "workspace_id": self.team,
@@ -285,6 +295,10 @@ class Town:
             file.writestr("classes.txt", "x")
         archive.seek(0)
         return self.site.services.yolo.upload(owner, "x.zip", archive, 1, self.team).id
+
+    def registered(self, owner: Actor) -> str:
+        """A row alone: nothing of these tests reads its weights."""
+        return yolo_models.registered(self.site.services, owner, self.team).id
 
 
 def filled(target: str, things: dict[str, object]) -> str:

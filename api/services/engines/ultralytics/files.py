@@ -18,7 +18,7 @@ OWN = ".trainyard"
 STATE = "last.pt"  # in the output directory itself, while there is something to resume
 BEST = "best.pt"
 _WEIGHTS = re.compile(r"best\.pt|last\.pt|epoch(\d{1,9})\.pt")
-_EXPORTED = re.compile(r"[\w.+-]{1,200}\.(?:onnx|torchscript)")
+_EXPORTED = re.compile(r"[\w.+-]{1,200}\.(?:onnx|torchscript|engine|tflite|mnn|zip)")
 
 
 def child_dir(workspace: Workspace) -> Path:
