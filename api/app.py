@@ -18,6 +18,7 @@ from flask_smorest import Api
 
 from api.models.ocr import Page
 from api.models.room import Room
+from api.routes import annotations as annotation_routes
 from api.routes import (
     auth,
     documentation,
@@ -35,6 +36,7 @@ from api.routes import queue as queue_routes
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
 from api.services.accounts import AccountService
+from api.services.annotations import Annotations
 from api.services.captions import Captions
 from api.services.container import Services
 from api.services.datasets import Datasets
@@ -60,9 +62,12 @@ from api.services.gpus.monitor import GpuMonitor
 from api.services.gpus.nvml import NvmlSource
 from api.services.history import History
 from api.services.jobs import JobService
+from api.services.label_import import LabelImport
+from api.services.label_upload import LabelUpload
 from api.services.machine import MachineMonitor, usable_cores, usable_memory
 from api.services.ocr_training import OcrTrainingService
 from api.services.ocr_training_end import model_keeper
+from api.services.prelabel import Prelabel, Proposals
 from api.services.prepared import PreparedDatasets
 from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
@@ -73,6 +78,7 @@ from api.services.webhooks import WebhookService
 from api.services.workspaces import Workspaces
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_files import YoloFiles
+from api.services.yolo_labels import LabelFiles
 from api.services.yolo_models import YoloModels
 from api.services.yolo_prepare import Preparer
 from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
@@ -187,14 +193,27 @@ def build_engines(
     return {engine.name: engine for engine in engines}
 
 
-def build_yolo(settings: Settings, db: Database, accounts: AccountService, path: str) -> YoloDatasets:
+@dataclass(frozen=True, slots=True)
+class Yolo:
+    """Datasets of the YOLO platform and the boxes on their images."""
+
+    datasets: YoloDatasets
+    annotations: Annotations
+    label_files: LabelFiles
+    labels: LabelUpload
+
+
+def build_yolo(settings: Settings, db: Database, accounts: AccountService, path: str) -> Yolo:
     """`path`: where children look for programs."""
     most = settings.max_archive_files
     limits = ZipLimits(most, settings.max_dataset_bytes, ratio=MOST_RATIO)
     files = YoloFiles(settings.data_dir, limits)
     runner = ShortExecutor(ROOT, path)
     preparer = Preparer(db, files, runner, seconds=settings.prepare_seconds, most_files=most)
-    return YoloDatasets(db, accounts, files, preparer, AllowedRoots(settings.allowed_roots), most_files=most)
+    written, roots = LabelFiles(db, files), AllowedRoots(settings.allowed_roots)
+    datasets = YoloDatasets(db, accounts, files, preparer, roots, written, most_files=most)
+    made = Annotations(db, datasets, LabelImport(db, files), written)
+    return Yolo(datasets, made, written, LabelUpload(db, made, written, limits))
 
 
 def yolo_files(settings: Settings) -> AllowedRoots:
@@ -246,7 +265,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     limits = Limits(settings.stop_grace, settings.stall_seconds, hold_on_failure=settings.on_failure == "hold")
     endings = Endings(
         {"kraken": model_keeper(files), "preprocessing": prepared.on_end},
-        settlers={"ocr_import": ingestion},
+        settlers={"ocr_import": ingestion, "ultralytics": Proposals(db)},
         again={"preprocessing": prepared.reserve},
     )
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
@@ -279,6 +298,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         endings=endings,
     )
     roots = AllowedRoots(settings.allowed_roots)
+    models = YoloModels(db, settings.data_dir)
     preparing = PreprocessingService(jobs, prepared, keys)
     return Services(
         settings=settings,
@@ -286,7 +306,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         accounts=accounts,
         jobs=jobs,
         queue=queue,
-        datasets=Datasets((yolo.find, prepared.readable)),
+        datasets=Datasets((yolo.datasets.find, prepared.readable)),
         orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
         history=History(db, workspaces),
         documents=DocumentService(db, jobs, accounts, ingestion, roots),
@@ -299,8 +319,12 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         engines=engines,
         supervisor=supervisor,
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
-        yolo=yolo,
-        models=YoloModels(db, settings.data_dir),
+        yolo=yolo.datasets,
+        models=models,
+        annotations=yolo.annotations,
+        label_files=yolo.label_files,
+        labels=yolo.labels,
+        prelabel=Prelabel(yolo.annotations, yolo.datasets, models, jobs),
         feed=feed,
         streams=Streams(MAX_STREAMS),
         closing=Event(),
@@ -317,6 +341,7 @@ def start(services: Services) -> None:
     services.documents.sweep()
     services.prepared.recover()
     services.yolo.sweep()
+    services.label_files.recover()
     services.supervisor.start()
     services.webhooks.deliverer.start()
 
@@ -345,6 +370,7 @@ BLUEPRINTS = (
     ocr.blueprint,
     ocr_status.blueprint,
     *yolo_datasets.BLUEPRINTS,
+    *annotation_routes.BLUEPRINTS,
 )
 
 

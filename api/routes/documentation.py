@@ -17,13 +17,21 @@ from werkzeug.wrappers import Response as AnyResponse
 from api.models.dialect import dialect_of
 from api.models.schemas.training import FieldErrorsSchema
 from api.routes.examples import EXAMPLES
+from api.routes.examples_annotations import ANNOTATION_EXAMPLES
 from api.routes.examples_jobs import JOB_EXAMPLES
 from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.examples_preprocessing import PREPROCESSING_EXAMPLES
 from api.routes.examples_yolo import YOLO_EXAMPLES
 from api.routes.http import enveloped, json_response
 
-ALL_EXAMPLES = {**EXAMPLES, **JOB_EXAMPLES, **OCR_EXAMPLES, **PREPROCESSING_EXAMPLES, **YOLO_EXAMPLES}
+ALL_EXAMPLES = {
+    **ANNOTATION_EXAMPLES,
+    **EXAMPLES,
+    **JOB_EXAMPLES,
+    **OCR_EXAMPLES,
+    **PREPROCESSING_EXAMPLES,
+    **YOLO_EXAMPLES,
+}
 STATIC = Path(__file__).resolve().parent.parent / "static"
 blueprint = Blueprint("documentation", __name__)
 
@@ -331,6 +339,16 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "the dataset's id",
         "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
         "example": "ds_20240115_123456_5f2c8a1b",
+    },
+    "annotation_task_id": {
+        "description": "the annotation task's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "task_20240115_123456_9b0d3c5e",
+    },
+    "image_id": {
+        "description": "the image's id in the task, as its items name it",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "train_img001",
     },
     "static_path": {
         "description": "as datasets, annotation tasks and inference answers name it, slashes and all",

@@ -14,6 +14,9 @@ POINTS: frozenset[str] = frozenset(
         "dataset.named",  # they have their name, no row knows it
         "dataset.prepared",  # a version has its name, no row knows it
         "dataset.removed",  # the rows are gone, the files are not
+        "annotation.importing",  # some of a version's images are rows, the others are not
+        "annotation.saved",  # boxes or classes are saved, their files are as before
+        "annotation.written",  # the files are written, and still marked as unwritten
         "submit.before_insert",
         "submit.after_insert",  # accepted, not answered
         "worker.before_prepare",  # claimed, with its leases

@@ -16,6 +16,7 @@ import pytest
 from api.models.accounts import Actor, Role, Scope, scopes_of
 from tests.dialects.conftest import Site, template
 from tests.unit import pages
+from tests.unit.yolo_boxes import labelled
 
 READERS = {"stranger": False, "mate": True, "owner": True, "admin": True}
 CHANGERS = {"stranger": False, "mate": False, "owner": True, "admin": True}
@@ -35,6 +36,7 @@ def both(*routes: str) -> list[str]:
 
 
 Y = "/datasets/{dataset_id}"
+A = "/annotations/tasks/{annotation_task_id}"
 ROUTES: dict[str, dict[str, bool]] = {
     # whoever has come in
     **dict.fromkeys(
@@ -51,7 +53,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             f"GET {T}/jobs", "GET /api/v1/webhooks", "POST /api/v1/webhooks", f"POST {T}/jobs",
             "GET /api/", "GET /models/", "GET /admin/", "GET /api/training/active/", f"GET {OCR}/documents",
             f"POST {OCR}/documents", f"GET {OCR}/models", f"POST {OCR}/models",
-            *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register"),
+            *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register", "GET /annotations/tasks"),
         ],
         ANYBODY,
     ),
@@ -66,6 +68,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             f"GET {T}/jobs/{{job_id}}/logs", "GET /api/v1/auth/workspaces/{workspace_id}/members", "GET /api/v1/webhooks/{webhook_id}",
             "GET /api/v1/webhooks/{webhook_id}/deliveries", "GET /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
             *both(f"GET {Y}", f"GET {Y}/export/annotated", f"GET {Y}/export/original"), "GET /static/{static_path}",
+            *both(f"GET {A}", f"GET {A}/items", f"GET {A}/items/{{image_id}}", f"GET {A}/export"),
         ],
         READERS,
     ),
@@ -99,7 +102,10 @@ ROUTES: dict[str, dict[str, bool]] = {
             "DELETE /api/v1/webhooks/{webhook_id}", "POST /api/v1/webhooks/{webhook_id}/test",
             "POST /api/v1/webhooks/{webhook_id}/rotate-secret",
             "POST /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
-            *both(f"PUT {Y}", f"DELETE {Y}", f"POST {Y}/prepare"),
+            *both(
+                f"PUT {Y}", f"DELETE {Y}", f"POST {Y}/prepare", "POST /annotations/tasks", f"DELETE {A}",
+                f"POST {A}/items/{{image_id}}", f"POST {A}/import", f"POST {A}/prelabel", f"POST {A}/export",
+            ),
         ],
         CHANGERS,
     ),
@@ -139,6 +145,9 @@ BODIES = {
     "POST /api/v1/auth/workspaces": {"name": "new one"},
     **{route: {"path": "not/absolute"} for route in both("POST /datasets/register")},
     "POST /api/v1/auth/workspaces/{workspace_id}/members": {"name": "stranger"},
+    **{route: {"dataset_id": "{labelled_id}"} for route in both("POST /annotations/tasks")},
+    **{route: {"boxes": []} for route in both(f"POST {A}/items/{{image_id}}")},
+    **{route: {"model_id": "model_x"} for route in both(f"POST {A}/prelabel")},
 }
 #: of these the answer does not depend on who asks, and asking would end a session or wait for ever
 NOT_CALLED = {"POST /api/v1/auth/logout", f"GET {T}/events"}
@@ -185,6 +194,7 @@ class Town:
         job = site.call("POST", f"{T}/jobs", body, who=owner).get_json()["data"]["job_id"]
         token = site.services.accounts.create_token(owner, "x")[0].id
         images = self.dataset(owner)
+        labelled_id, annotation = labelled(site.services.db, owner.user_id, self.team)
         for one in site.call("GET", "/api/v1/webhooks", who=owner).get_json()["data"]["webhooks"]:
             site.call("DELETE", f"/api/v1/webhooks/{one['id']}", who=owner)
         hook = {"url": "http://hooks.invalid/", "workspace_id": self.team, "enabled": False}
@@ -195,6 +205,7 @@ class Town:
         return self.pages() | {
             "preprocessing_id": preprocessing, "dataset_name": dataset, "number": 1,
             "webhook_id": webhook, "delivery_id": 1,
+            "labelled_id": labelled_id, "annotation_task_id": annotation, "image_id": "train_000000",
             "dataset_id": images, "static_path": f"datasets/{images}/v1/images/train/x.jpg",
             "task_id": task, "job_id": job, "path": "x", "name": "index.html", "gpu_id": 0, "token_id": token,
             "user_id": self.ids["someone"], "workspace_id": self.team,
@@ -246,6 +257,12 @@ def test_every_route_is_in_the_table(site: Site) -> None:
     assert routes(site) == sorted(ROUTES)
 
 
+def body_of(route: str, things: dict[str, object]) -> object:
+    """The dataset is the only thing that bodies name."""
+    body = BODIES.get(route)
+    return body if body is None or "dataset_id" not in body else {**body, "dataset_id": things["labelled_id"]}
+
+
 @pytest.mark.parametrize("route", sorted(set(ROUTES) - NOT_CALLED))
 def test_who_may(town: Town, route: str) -> None:
     method, path = route.split(" ")
@@ -254,7 +271,7 @@ def test_who_may(town: Town, route: str) -> None:
         if allowed and route in STREAMS:
             continue
         target = path.format(**things) + QUERIES.get(route, "")
-        status = town.site.call(method, target, BODIES.get(route), who=town.actor(name)).status_code
+        status = town.site.call(method, target, body_of(route, things), who=town.actor(name)).status_code
         refused = 404 if route in HIDDEN else 403
         assert (status == refused) is not allowed and status != 401, f"{name}: {status}"
         if allowed and method != "GET":
@@ -267,7 +284,8 @@ def test_a_token_that_may_only_read_changes_nothing(town: Town, route: str) -> N
         return
     method, path = route.split(" ")
     name = "admin" if ROUTES[route] is ADMINS else "owner"
-    body = BODIES.get(route)
+    things = town.things()
+    body = body_of(route, things)
     if route == f"POST {T}/start":
         body = town.site.request()
     elif route == f"POST {P}/start":
@@ -281,4 +299,4 @@ def test_a_token_that_may_only_read_changes_nothing(town: Town, route: str) -> N
             "POST /api/v1/webhooks": {"url": "http://hooks.invalid/"},
         }[route]  # fmt: skip
     who = town.actor(name, frozenset({Scope.READ}))
-    assert town.site.call(method, path.format(**town.things()), body, who=who).status_code == 403
+    assert town.site.call(method, path.format(**things), body, who=who).status_code == 403

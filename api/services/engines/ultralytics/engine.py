@@ -105,6 +105,7 @@ class UltralyticsEngine:
             "model": start.model,
             "warnings": [] if start.warning is None else [start.warning],
             "data": params["data"],
+            "manifest": params.get("manifest"),
             "own_data": str((files.child_dir(workspace) / "data.yaml").absolute()),
             "roots": [str(root) for root in self.roots.roots],
             "output": str(workspace.output_dir.absolute()),

@@ -100,6 +100,12 @@ def _exported(fields: Fields) -> Iterable[Event]:
     yield Note("exported", shown)
 
 
+def _prelabelled(fields: Fields) -> Iterable[Event]:
+    done, total, boxes = int(fields["done"]), int(fields["total"]), int(fields["boxes"])
+    yield Advance(Phase.EVALUATING, step=done, total_steps=total)
+    yield Note("prelabelled", {"images": done, "total": total, "boxes": boxes})
+
+
 _READERS: Mapping[str, Reader] = {
     "data": _data,
     "fit": _fit,
@@ -111,6 +117,7 @@ _READERS: Mapping[str, Reader] = {
     "result": _result,
     "model": _model,
     "exported": _exported,
+    "prelabelled": _prelabelled,
 }
 _TYPES: Mapping[str, LineType] = {
     "fit": LineType.TRAIN,
@@ -119,6 +126,7 @@ _TYPES: Mapping[str, LineType] = {
     "epoch": LineType.EVAL,
     "trained": LineType.TRAIN,
     "result": LineType.EVAL,
+    "prelabelled": LineType.EVAL,
 }
 
 parse = ChildEvents(_READERS, _TYPES).parse
