@@ -147,14 +147,17 @@ def save(body: dict[str, Any], annotation_task_id: str, image_id: str) -> Respon
     return response
 
 
-@routes.view("GET", f"{TASK}/export", schemas.LabelExportSchema, query=schemas.LabelExportQuery)
+FULL = {507: "the boxes are saved, but the disk is full or failing: their label files cannot be written"}
+
+
+@routes.view("GET", f"{TASK}/export", schemas.LabelExportSchema, query=schemas.LabelExportQuery, refusals=FULL)
 def export(query: dict[str, Any], annotation_task_id: str) -> Response:
     """The boxes as YOLO label files, in the version's own directory. They follow each save; here nothing is changed
     but what a crash or a full disk has left unwritten."""
     return _export(annotation_task_id)
 
 
-@routes.view("POST", f"{TASK}/export", schemas.LabelExportSchema, query=schemas.LabelExportQuery)
+@routes.view("POST", f"{TASK}/export", schemas.LabelExportSchema, query=schemas.LabelExportQuery, refusals=FULL)
 def export_now(query: dict[str, Any], annotation_task_id: str) -> Response:
     """The same, for those who may change the dataset."""
     services().annotations.mine(actor(), annotation_task_id)
@@ -213,7 +216,7 @@ def take(annotation_task_id: str) -> Response:
     f"{TASK}/prelabel",
     schemas.PrelabelStartedSchema,
     body=schemas.PrelabelSchema,
-    refusals={409: "there is no image without boxes, or the model knows none of the classes"},
+    refusals={**FULL, 409: "there is no image without boxes, or the model knows none of the classes"},
 )
 def prelabel(body: dict[str, Any], annotation_task_id: str) -> Response:
     """Let a registered model propose boxes for the images without any: a job.

@@ -81,7 +81,7 @@ class Annotations:
             if classes is not None:
                 _name_classes(connection, dataset, found, classes)
             task = store.add_task(connection, Key.of(dataset, found), lambda: dated_id("task"), self._clock())
-        fault("annotation.saved")
+        fault("annotation.named")
         self._files.follow(dataset, found)
         return self._view(actor, task)
 

@@ -18,11 +18,12 @@ from api.services.store.database import Database
 from api.services.yolo_files import YoloFiles
 from api.services.yolo_labels import label_file
 from api.utils.downloads import open_beneath
-from api.utils.errors import Conflict
+from api.utils.errors import Conflict, Unavailable
 from api.utils.faults import fault
 from api.utils.yolo_labels import MOST_BYTES, BadLabel, corners, parse
 
 BATCH = 500  # rows that are added while other writers wait
+PATIENCE = 5.0  # seconds that a request waits for another one that reads
 
 
 class LabelImport:
@@ -35,24 +36,33 @@ class LabelImport:
         self._lock = threading.Lock()
 
     def run(self, dataset: Dataset, version: Version) -> None:
-        """Raises Conflict where files of the version are gone or damaged, NotFound where it was removed meanwhile."""
+        """Raises Conflict where files of the version are gone or damaged, Unavailable while another request reads."""
         key, place = Key.of(dataset, version), self._files.of(dataset.id) / version.name
-        with self._lock:
-            if self._is_done(key):
-                return
-            with self._db.write() as connection:
-                if store.label_set(connection, key) is None:
-                    store.begin(connection, key, version.summary["image_count"])
-                known = store.count(connection, key)
-            try:
-                for rows in _batches(self._rows(place, known, len(version.summary["classes"]))):
-                    with self._db.write(durable=False) as connection:
-                        store.add_images(connection, key, rows)
-                    fault("annotation.importing")
-            except (OSError, ValueError, KeyError) as problem:
-                raise Conflict(f"the labels of {dataset.id} {version.name} cannot be read: {problem}") from None
-            with self._db.write() as connection:
-                store.finish(connection, key)
+        if self._is_done(key):
+            return
+        if not self._lock.acquire(timeout=PATIENCE):
+            raise Unavailable(
+                "the labels of a dataset are being read; the same request later finds them", retry_after=5
+            )
+        try:
+            if not self._is_done(key):
+                self._read(key, place, version)
+        except (OSError, ValueError, KeyError) as problem:
+            raise Conflict(f"the labels of {dataset.id} {version.name} cannot be read: {problem}") from None
+        finally:
+            self._lock.release()
+
+    def _read(self, key: Key, place: Path, version: Version) -> None:
+        with self._db.write() as connection:
+            if store.label_set(connection, key) is None:
+                store.begin(connection, key, version.summary["image_count"])
+            known = store.count(connection, key)
+        for rows in _batches(self._rows(place, known, len(version.summary["classes"]))):
+            with self._db.write(durable=False) as connection:
+                store.add_images(connection, key, rows)
+            fault("annotation.importing")
+        with self._db.write() as connection:
+            store.finish(connection, key)
 
     def _is_done(self, key: Key) -> bool:
         with self._db.read() as connection:

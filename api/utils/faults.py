@@ -15,7 +15,8 @@ POINTS: frozenset[str] = frozenset(
         "dataset.prepared",  # a version has its name, no row knows it
         "dataset.removed",  # the rows are gone, the files are not
         "annotation.importing",  # some of a version's images are rows, the others are not
-        "annotation.saved",  # boxes or classes are saved, their files are as before
+        "annotation.named",  # a task and its classes are there, data.yaml is as before
+        "annotation.saved",  # boxes are saved, their file is as before
         "annotation.written",  # the files are written, and still marked as unwritten
         "submit.before_insert",
         "submit.after_insert",  # accepted, not answered

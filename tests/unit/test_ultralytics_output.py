@@ -181,3 +181,10 @@ def test_what_looks_like_an_event_and_is_none(line: str) -> None:
 def test_any_line_can_be_read(text: str) -> None:
     parse(text)
     parse('{"event": "' + text)
+
+
+def test_progress_of_a_model_that_proposes_boxes() -> None:
+    line = '{"event": "prelabelled", "done": 16, "total": 40, "boxes": 23}'
+    advance, note = parse(line).events
+    assert isinstance(advance, Advance) and (advance.step, advance.total_steps) == (16, 40)
+    assert note == Note("prelabelled", {"images": 16, "total": 40, "boxes": 23})
