@@ -78,6 +78,7 @@ class Annotations:
             extended(found.summary["classes"], classes)  # before anything is read
         self._importer.run(dataset, found)
         with self._db.write() as connection:
+            yolo_datasets.get(connection, dataset_id)  # raises NotFound where it was removed meanwhile
             if classes is not None:
                 _name_classes(connection, dataset, found, classes)
             task = store.add_task(connection, Key.of(dataset, found), lambda: dated_id("task"), self._clock())

@@ -13,6 +13,7 @@ from typing import Any
 from api.models.annotation import Box, Key, boxes_text, image_id
 from api.models.yolo import Dataset, Version
 from api.services.store import annotations as store
+from api.services.store import yolo_datasets
 from api.services.store.annotations import NewImage
 from api.services.store.database import Database
 from api.services.yolo_files import YoloFiles
@@ -46,19 +47,22 @@ class LabelImport:
             )
         try:
             if not self._is_done(key):
-                self._read(key, place, version)
+                self._read(dataset, version, place)
         except (OSError, ValueError, KeyError) as problem:
             raise Conflict(f"the labels of {dataset.id} {version.name} cannot be read: {problem}") from None
         finally:
             self._lock.release()
 
-    def _read(self, key: Key, place: Path, version: Version) -> None:
+    def _read(self, dataset: Dataset, version: Version, place: Path) -> None:
+        key = Key.of(dataset, version)
         with self._db.write() as connection:
+            yolo_datasets.get(connection, dataset.id)  # raises NotFound where it was removed meanwhile
             if store.label_set(connection, key) is None:
                 store.begin(connection, key, version.summary["image_count"])
             known = store.count(connection, key)
         for rows in _batches(self._rows(place, known, len(version.summary["classes"]))):
             with self._db.write(durable=False) as connection:
+                yolo_datasets.get(connection, dataset.id)
                 store.add_images(connection, key, rows)
             fault("annotation.importing")
         with self._db.write() as connection:
