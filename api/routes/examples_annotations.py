@@ -85,7 +85,7 @@ BARE: Examples = {
     ("get", f"{TASK}/export"): {"200": EXPORTED},
     ("post", f"{TASK}/export"): {"200": EXPORTED},
     ("post", f"{TASK}/import"): {
-        "request": {"file": "labels.zip", "overwrite": "false"},
+        "request": {"file": "labels.zip", "overwrite": False},
         "200": {
             "ok": True,
             "message": "Labels of 240 images imported",

@@ -40,7 +40,7 @@ class TaskRequestSchema(Strict):
 
 
 class TaskQuery(Strict):
-    dataset_id = text(1, 100)
+    dataset_id = text(1, 100, metadata={"description": "only the tasks of this dataset"})
 
 
 class AnnotationTaskSchema(Answer):
@@ -62,7 +62,7 @@ class AnnotationTaskListSchema(Answer):
 
 
 class ItemsQuery(Strict):
-    offset = query_integer(0, load_default=0)
+    offset = query_integer(0, load_default=0, metadata={"description": "items that are passed over"})
     limit = query_integer(1, MOST_ITEMS, metadata={"description": "without it all items are sent, as they are read"})
     annotated = QueryBoolean(metadata={"description": "only those that are, or are not"})
 
@@ -147,7 +147,7 @@ class SavedSchema(Answer):
 
 
 class LabelExportQuery(Strict):
-    format = choice("yolo", load_default="yolo")
+    format = choice("yolo", load_default="yolo", metadata={"description": "of the label files"})
 
 
 class LabelExportSchema(Answer):
