@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,6 +17,7 @@ from api.models.schemas.yolo_datasets import DoneSchema
 from api.routes.http import actor, answer, services
 from api.routes.mirrored import Mirrored
 from api.services.annotations import TaskView
+from api.utils.batches import batches
 from api.utils.errors import Invalid
 from api.utils.times import iso
 
@@ -71,23 +71,22 @@ def items(query: dict[str, Any], annotation_task_id: str) -> Response:
     limit, annotated = query.get("limit"), query.get("annotated")
     if limit is None and query["offset"]:
         raise Invalid("offset", "needs a limit")
-    found, total = services().annotations.items(view, offset=query["offset"], limit=limit or 1, annotated=annotated)
     head = {
         "task_id": view.task.id,
         "classes": view.classes,
         "imported_annotations": view.imported,
         "annotated_count": view.annotated,
-        "total": total,
+        "total": view.count(annotated),
         "offset": query["offset"],
     }
     if limit is not None:
-        return answer({**head, "items": [_item(view, item) for item in found]})
+        page = services().annotations.page(view, offset=query["offset"], limit=limit, annotated=annotated)
+        return answer({**head, "items": [_item(view, item) for item in page]})
     return _streamed(head, (_item(view, item) for item in services().annotations.every_item(view, annotated)))
 
 
 def _streamed(head: dict[str, Any], rows: Iterator[dict[str, Any]]) -> Response:
     """The same answer, its items sent as they are read."""
-    place = services().streams.enter()  # it holds a thread for as long as its reader takes
     mark = secrets.token_hex(16)
     whole = current_app.json.dumps(dialect_of(request.path).body(200, "success", {**head, "items": mark}))
     before, after = whole.split(json.dumps(mark))
@@ -96,20 +95,15 @@ def _streamed(head: dict[str, Any], rows: Iterator[dict[str, Any]]) -> Response:
     def body() -> Iterator[bytes]:
         yield f"{before}[".encode("utf-8", "replace")
         first = True
-        for batch in _batches(rows):
+        for batch in batches(rows, BATCH):
             yield (("" if first else ",") + ",".join(dumps(row) for row in batch)).encode("utf-8", "replace")
             first = False
         yield f"]{after}\n".encode("utf-8", "replace")
 
+    place = services().streams.enter()  # it holds a thread for as long as its reader takes
     response = Response(body(), mimetype="application/json")
     response.call_on_close(place.leave)
     return response
-
-
-def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    iterator = iter(rows)
-    while batch := list(islice(iterator, BATCH)):
-        yield batch
 
 
 @routes.view("GET", ITEM, schemas.ImageAnnotationSchema)

@@ -45,6 +45,12 @@ class TaskView:
     def classes(self) -> list[str]:
         return list(self.version.summary["classes"])
 
+    def count(self, annotated: bool | None) -> int:
+        """Of its images, those that are annotated, those that are not, or all."""
+        if annotated is None:
+            return self.total
+        return self.annotated if annotated else self.total - self.annotated
+
     @property
     def key(self) -> Key:
         return Key.of(self.dataset, self.version)
@@ -123,15 +129,11 @@ class Annotations:
 
     # ---- images and their boxes
 
-    def items(
-        self, view: TaskView, *, offset: int, limit: int, annotated: bool | None = None
-    ) -> tuple[list[Item], int]:
-        """A page, and how many there are of the kind."""
-        total = view.total if annotated is None else view.annotated if annotated else view.total - view.annotated
+    def page(self, view: TaskView, *, offset: int, limit: int, annotated: bool | None = None) -> list[Item]:
         with self._db.read() as connection:
-            if annotated is None:
-                return store.page(connection, view.key, start=offset, limit=limit), total
-            return store.page(connection, view.key, offset=offset, limit=limit, annotated=annotated), total
+            if annotated is None:  # an image's number is its place
+                return store.page(connection, view.key, start=offset, limit=limit)
+            return store.page(connection, view.key, offset=offset, limit=limit, annotated=annotated)
 
     def every_item(self, view: TaskView, annotated: bool | None = None) -> Iterator[Item]:
         """All of them; a page at a time is held."""

@@ -18,12 +18,14 @@ from api.services.store.annotations import NewImage
 from api.services.store.database import Database
 from api.services.yolo_files import YoloFiles
 from api.services.yolo_labels import label_file
+from api.utils.batches import batches
 from api.utils.downloads import open_beneath
 from api.utils.errors import Conflict, Unavailable
 from api.utils.faults import fault
 from api.utils.yolo_labels import MOST_BYTES, BadLabel, corners, parse
 
 BATCH = 500  # rows that are added while other writers wait
+HEAVIEST = 4 * 1024**2  # characters of their boxes
 PATIENCE = 5.0  # seconds that a request waits for another one that reads
 
 
@@ -60,7 +62,7 @@ class LabelImport:
             if store.label_set(connection, key) is None:
                 store.begin(connection, key, version.summary["image_count"])
             known = store.count(connection, key)
-        for rows in _batches(self._rows(place, known, len(version.summary["classes"]))):
+        for rows in batches(self._rows(place, known, len(version.summary["classes"])), BATCH, _weight, HEAVIEST):
             with self._db.write(durable=False) as connection:
                 yolo_datasets.get(connection, dataset.id)
                 store.add_images(connection, key, rows)
@@ -99,6 +101,5 @@ def _boxes(place: Path, line: dict[str, Any], classes: int) -> list[Box]:
     return [Box(index, *box) for index, box in found if box is not None]
 
 
-def _batches(rows: Iterator[NewImage]) -> Iterator[list[NewImage]]:
-    while batch := list(islice(rows, BATCH)):
-        yield batch
+def _weight(row: NewImage) -> int:
+    return len(row[6])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -18,12 +17,15 @@ from api.services.store import annotations as store
 from api.services.store.database import Database
 from api.services.yolo_files import is_label
 from api.services.yolo_labels import LabelFiles
+from api.utils.batches import batches
 from api.utils.errors import Malformed
 from api.utils.faults import fault
-from api.utils.yolo_labels import MOST_BYTES, BadLabel, Label, corners, parse
+from api.utils.yolo_labels import BadLabel, Label, corners, parse
 from api.utils.zips import BadZip, SafeZip, ZipLimits, read_zip
 
 BATCH = 100  # images that are saved while other writers wait
+HEAVIEST = 100_000  # numbers of their labels
+MOST_BYTES = 2 * 1024**2  # of a label file
 MOST_TOLD = 100
 SPLITS = frozenset({"train", "val", "test"})
 
@@ -71,8 +73,7 @@ class LabelUpload:
         return taken
 
     def _take(self, view: TaskView, archive: SafeZip, overwrite: bool, taken: Taken) -> None:
-        read = _labels(archive, len(view.classes), taken)
-        while batch := list(islice(read, BATCH)):
+        for batch in batches(_labels(archive, len(view.classes), taken), BATCH, _weight, HEAVIEST):
             with self._db.write() as connection:
                 for name, labels in batch:
                     self._save(connection, view, name, labels, overwrite, taken)
@@ -111,6 +112,10 @@ def _labels(archive: SafeZip, classes: int, taken: Taken) -> Iterator[tuple[str,
             taken.add_issue(name, f"has more than {MOST_BOXES} boxes")
             continue
         yield name, labels
+
+
+def _weight(read: tuple[str, tuple[Label, ...]]) -> int:
+    return sum(len(label.numbers) for label in read[1])
 
 
 def _stem(name: str) -> str:

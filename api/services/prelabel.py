@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from api.services.store import yolo_datasets
 from api.services.store.database import Database
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_models import YoloModels
+from api.utils.batches import batches
 from api.utils.errors import Conflict
 
 log = logging.getLogger(__name__)
@@ -50,10 +50,11 @@ class Prelabel:
                 f"model {model_id} knows none of the classes of this task: it knows {', '.join(model.classes[:20])}"
             )
         self._annotations.write_labels(view.dataset, view.version)  # the child takes images without a label file
+        trained = model.info.get("imgsz")
         params = {
             "task": TASK,
             "model": {"kind": "weights", "value": str(self._models.weights(model))},
-            "imgsz": model.info.get("imgsz") or DEFAULT_IMGSZ,
+            "imgsz": trained if isinstance(trained, int) else DEFAULT_IMGSZ,
             "manifest": str(self._yolo.directory(view.dataset, view.version) / "manifest.jsonl"),
             **arguments,
         }
@@ -76,7 +77,7 @@ class Proposals:
             results = Path(job_store.attempt(connection, job).output_dir) / RESULTS
         with open(results, encoding="utf-8") as file:
             names: Sequence[str] = json.loads(next(file))["names"]
-            for batch in _batches(file):
+            for batch in batches(map(json.loads, file), BATCH):
                 if not self._take(about, names, batch):
                     log.info("job %s: dataset %s was removed meanwhile", job.id, about["dataset_id"])
                     return
@@ -96,8 +97,3 @@ class Proposals:
                     found = proposals_of(row["boxes"], names, classes, image.size)
                     store.propose(connection, key, image.position, found, about["model_id"])
         return True
-
-
-def _batches(lines: Iterator[str]) -> Iterator[list[Mapping[str, Any]]]:
-    while batch := [json.loads(line) for line in islice(lines, BATCH)]:
-        yield batch

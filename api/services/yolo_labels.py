@@ -24,7 +24,7 @@ from api.utils.faults import fault
 from api.utils.yolo_labels import data_yaml
 
 log = logging.getLogger(__name__)
-BATCH = 200  # files that are written while others wait
+BATCH = 50  # files that are written while others wait
 
 
 class LabelFiles:

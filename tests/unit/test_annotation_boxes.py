@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from api.models.annotation import SLACK, Box, Proposal, checked, extended, image_id, proposals_of, yolo_lines
+from api.utils.batches import batches
 from api.utils.errors import Invalid
 from api.utils.yolo_labels import Label, corners, parse
 
@@ -107,6 +108,12 @@ def test_classes_that_would_change_what_boxes_mean(known: list[str], given_: lis
     with pytest.raises(Invalid) as caught:
         extended(known, given_)
     assert caught.value.field == field
+
+
+def test_batches_end_by_number_or_weight() -> None:
+    assert list(batches(range(5), 2)) == [[0, 1], [2, 3], [4]]
+    assert list(batches([1, 9, 1, 1], 3, lambda each: each, 10)) == [[1, 9], [1, 1]]
+    assert list(batches([], 3)) == []
 
 
 def test_ids_of_images() -> None:

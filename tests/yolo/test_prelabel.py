@@ -73,7 +73,7 @@ def studio(bench: Bench, weights: Path, tmp_path: Path) -> Studio:
 
 def test_proposals_for_the_images_without_boxes(studio: Studio) -> None:
     services, actor, view = studio.bench.services, studio.bench.actor, studio.view()
-    items, _ = services.annotations.items(view, offset=0, limit=100)
+    items = services.annotations.page(view, offset=0, limit=100)
     services.annotations.save(actor, studio.task, items[0].image_id, [Box(0, 1.0, 1.0, 9.0, 9.0)])
     _, job = services.prelabel.start(actor, studio.task, studio.model, {"conf": 0.001, "device": "cpu"})
     ended = studio.bench.completed(job)
