@@ -29,6 +29,7 @@ from api.services.webhooks import WebhookService
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_labels import LabelFiles
 from api.services.yolo_models import YoloModels
+from api.services.yolo_train_server import TrainServer
 from api.settings import Settings
 from api.utils.streams import Streams
 
@@ -61,6 +62,7 @@ class Services:
     label_files: LabelFiles
     labels: LabelUpload
     prelabel: Prelabel
+    train_server: TrainServer
     feed: Feed
     streams: Streams
     closing: Event  # set when the service ends: open streams end then

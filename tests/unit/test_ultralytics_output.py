@@ -17,6 +17,7 @@ from api.services.engines.base import Ending
 from api.services.engines.ultralytics.failures import explain
 from api.services.engines.ultralytics.output import NAN_LOSS, parse
 from api.utils.logreader import clean
+from api.utils.training_wrapper import ERROR_MARK
 
 LOGS = Path(__file__).resolve().parents[1] / "fixtures" / "ultralytics"
 COLUMNS = {
@@ -188,3 +189,16 @@ def test_progress_of_a_model_that_proposes_boxes() -> None:
     advance, note = parse(line).events
     assert isinstance(advance, Advance) and (advance.step, advance.total_steps) == (16, 40)
     assert note == Note("prelabelled", {"images": 16, "total": 40, "boxes": 23})
+
+
+def test_a_line_of_standard_error_says_what_it_would_say_without_its_mark() -> None:
+    for line in (
+        "Traceback (most recent call last):",
+        "RuntimeError: CUDA error",
+        "WARNING: slow",
+        '{"event": "done"}',
+    ):
+        assert parse(ERROR_MARK + line) == parse(line)
+    last = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
+    told = explain(Ending(1, False, (), (ERROR_MARK + last,)))
+    assert told == explain(Ending(1, False, (), (last,))) and told.kind == "cuda_oom"
