@@ -31,6 +31,7 @@ from api.routes import (
     training,
     webhooks,
     yolo_datasets,
+    yolo_models,
     yolo_train_server,
 )
 from api.routes import jobs as jobs_dialect
@@ -78,9 +79,12 @@ from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.webhooks import WebhookService
 from api.services.workspaces import Workspaces
+from api.services.yolo_charts import YoloCharts
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_files import YoloFiles
 from api.services.yolo_labels import LabelFiles
+from api.services.yolo_model_jobs import YoloModelJobs
+from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
 from api.services.yolo_prepare import Preparer
 from api.services.yolo_train_server import TrainServer
@@ -220,6 +224,18 @@ def build_yolo(settings: Settings, db: Database, accounts: AccountService, path:
     return Yolo(datasets, made, written, LabelUpload(db, made, written, limits))
 
 
+def build_model_uploads(
+    settings: Settings,
+    db: Database,
+    accounts: AccountService,
+    models: YoloModels,
+    engines: Mapping[str, Engine],
+    path: str,
+) -> YoloModelUploads:
+    runner = ShortExecutor(ROOT, path, python=settings.yolo_python)
+    return YoloModelUploads(db, accounts, models, runner, engines["ultralytics"].availability)
+
+
 def build_train_sets(settings: Settings, datasets: YoloDatasets, path: str) -> TrainSets:
     """`path`: where children look for programs."""
     roots = AllowedRoots((*settings.allowed_roots, settings.data_dir / "datasets"))
@@ -281,8 +297,11 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     )
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
-    yolo = build_yolo(settings, db, accounts, environ.get("PATH", os.defpath))
-    train_sets = build_train_sets(settings, yolo.datasets, environ.get("PATH", os.defpath))
+    path = environ.get("PATH", os.defpath)
+    yolo = build_yolo(settings, db, accounts, path)
+    train_sets = build_train_sets(settings, yolo.datasets, path)
+    models = YoloModels(db, settings.data_dir)
+    history = History(db, workspaces)
     room = machine_room(settings)
     supervisor = Supervisor(
         parts,
@@ -310,7 +329,6 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         endings=endings,
     )
     roots = AllowedRoots(settings.allowed_roots)
-    models = YoloModels(db, settings.data_dir)
     preparing = PreprocessingService(jobs, prepared, keys)
     return Services(
         settings=settings,
@@ -320,7 +338,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         queue=queue,
         datasets=Datasets((yolo.datasets.find, prepared.readable)),
         orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
-        history=History(db, workspaces),
+        history=history,
         documents=DocumentService(db, jobs, accounts, ingestion, roots),
         ocr=OcrTrainingService(db, jobs, accounts, files),
         preprocessing=preparing,
@@ -337,6 +355,9 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         label_files=yolo.label_files,
         labels=yolo.labels,
         prelabel=Prelabel(yolo.annotations, yolo.datasets, models, jobs),
+        model_uploads=build_model_uploads(settings, db, accounts, models, engines, path),
+        model_jobs=YoloModelJobs(db, jobs, models, yolo.datasets, lambda: bool(gpus.known())),
+        charts=YoloCharts(models, history, settings.data_dir / "matplotlib"),
         train_server=TrainServer(db, jobs, train_sets, gpus, settings.data_dir / "weights", roots),
         feed=feed,
         streams=Streams(MAX_STREAMS),
@@ -355,6 +376,7 @@ def start(services: Services) -> None:
     services.prepared.recover()
     services.yolo.sweep()
     services.label_files.recover()
+    services.models.sweep()
     services.train_server.sweep()
     services.supervisor.start()
     services.webhooks.deliverer.start()
@@ -366,6 +388,7 @@ def stop(services: Services) -> None:
     services.feed.notify()
     services.supervisor.close()
     services.yolo.close()
+    services.model_uploads.close()
     services.train_server.close()
     services.webhooks.deliverer.stop()
     services.gpus.monitor.stop()
@@ -386,6 +409,7 @@ BLUEPRINTS = (
     ocr_status.blueprint,
     *yolo_datasets.BLUEPRINTS,
     *annotation_routes.BLUEPRINTS,
+    *yolo_models.BLUEPRINTS,
     yolo_train_server.blueprint,
 )
 

@@ -26,8 +26,11 @@ from api.services.queue import QueueDesk, QueueService
 from api.services.store.database import Database
 from api.services.supervisor import Supervisor
 from api.services.webhooks import WebhookService
+from api.services.yolo_charts import YoloCharts
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_labels import LabelFiles
+from api.services.yolo_model_jobs import YoloModelJobs
+from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
 from api.services.yolo_train_server import TrainServer
 from api.settings import Settings
@@ -62,6 +65,9 @@ class Services:
     label_files: LabelFiles
     labels: LabelUpload
     prelabel: Prelabel
+    model_uploads: YoloModelUploads
+    model_jobs: YoloModelJobs
+    charts: YoloCharts
     train_server: TrainServer
     feed: Feed
     streams: Streams

@@ -18,6 +18,9 @@ POINTS: frozenset[str] = frozenset(
         "annotation.named",  # a task and its classes are there, data.yaml is as before
         "annotation.saved",  # boxes are saved, their file is as before
         "annotation.written",  # the files are written, and still marked as unwritten
+        "model.checked",  # an uploaded model was found good, it has no name and no row
+        "model.named",  # it has its name, no row knows it
+        "model.removed",  # the row is gone, the files are not
         "submit.before_insert",
         "submit.after_insert",  # accepted, not answered
         "worker.before_prepare",  # claimed, with its leases

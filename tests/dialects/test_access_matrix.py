@@ -18,7 +18,7 @@ from api.models.dialect import YOLO_TRAIN_SERVER
 from api.models.job import JobSpec
 from api.services.store import train_server
 from tests.dialects.conftest import Site, template
-from tests.unit import pages
+from tests.unit import pages, yolo_models
 from tests.unit.yolo_boxes import labelled
 
 READERS = {"stranger": False, "mate": True, "owner": True, "admin": True}
@@ -42,6 +42,7 @@ def both(*routes: str) -> list[str]:
 
 Y = "/datasets/{dataset_id}"
 A = "/annotations/tasks/{annotation_task_id}"
+M = "/models/{model_id}"
 ROUTES: dict[str, dict[str, bool]] = {
     # whoever has come in
     **dict.fromkeys(
@@ -60,6 +61,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             "GET /api/", "GET /models/", "GET /admin/", "GET /api/training/active/", f"GET {OCR}/documents",
             f"POST {OCR}/documents", f"GET {OCR}/models", f"POST {OCR}/models",
             *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register", "GET /annotations/tasks"),
+            *both("GET /models", "POST /models/upload"),
             "POST /start", "GET /status", "GET /cache_info", "GET /gpu_info", "GET /help",
         ],
         ANYBODY,
@@ -76,6 +78,11 @@ ROUTES: dict[str, dict[str, bool]] = {
             "GET /api/v1/webhooks/{webhook_id}/deliveries", "GET /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
             *both(f"GET {Y}", f"GET {Y}/export/annotated", f"GET {Y}/export/original"), "GET /static/{static_path}",
             *both(f"GET {A}", f"GET {A}/items", f"GET {A}/items/{{image_id}}", f"GET {A}/export"),
+            *both(
+                f"GET {M}", f"GET {M}/export", f"GET {M}/charts", f"GET {M}/exports", f"GET {M}/exports/{{job_id}}",
+                f"GET {M}/exports/{{job_id}}/file", f"GET {M}/validations", f"GET {M}/validations/{{job_id}}",
+                f"POST {M}/export", f"POST {M}/validate", "GET /train/jobs/{job_id}/charts",
+            ),
         ],
         READERS,
     ),
@@ -124,6 +131,7 @@ ROUTES: dict[str, dict[str, bool]] = {
                 f"PUT {Y}", f"DELETE {Y}", f"POST {Y}/prepare", "POST /annotations/tasks", f"DELETE {A}",
                 f"POST {A}/items/{{image_id}}", f"POST {A}/import", f"POST {A}/prelabel", f"POST {A}/export",
             ),
+            *both(f"PUT {M}", f"DELETE {M}"),
         ],
         CHANGERS,
     ),
@@ -142,6 +150,8 @@ ROUTES["DELETE /api/v1/auth/tokens/{token_id}"] = CHANGERS
 ROUTES["POST /api/v1/auth/session"] = dict.fromkeys(ANYBODY, False)
 #: where somebody else's thing is not there at all
 HIDDEN = {"DELETE /api/v1/auth/tokens/{token_id}"}
+#: parameters whose thing is another one below these paths
+OTHERS = {"models/model_id": "yolo_model_id"}
 #: these ask for the password, whatever the token
 BY_PASSWORD = {"POST /api/token-auth/", "POST /api/v1/auth/login", "POST /api/v1/auth/password"}
 #: open streams: only those who may not are asked for, the others would be told for ever
@@ -166,6 +176,7 @@ BODIES = {
     "PATCH /api/v1/auth/users/{user_id}": {"role": "member"},
     "POST /api/v1/auth/workspaces": {"name": "new one"},
     **{route: {"path": "not/absolute"} for route in both("POST /datasets/register")},
+    **{route: {"dataset_id": "ds_none"} for route in both(f"POST {M}/validate")},
     "POST /api/v1/auth/workspaces/{workspace_id}/members": {"name": "stranger"},
     **{route: {"dataset_id": "{labelled_id}"} for route in both("POST /annotations/tasks")},
     **{route: {"boxes": []} for route in both(f"POST {A}/items/{{image_id}}")},
@@ -230,6 +241,7 @@ class Town:
             "preprocessing_id": preprocessing, "dataset_name": dataset, "number": 1,
             "webhook_id": webhook, "delivery_id": 1,
             "labelled_id": labelled_id, "annotation_task_id": annotation, "image_id": "train_000000",
+            "yolo_model_id": self.registered(owner),
             "dataset_id": images, "static_path": f"datasets/{images}/v1/images/train/x.jpg",
             "task_id": task, "job_id": job, "path": "x", "name": "index.html", "build_id": "x", "asset": "app.js", "gpu_id": 0, "token_id": token,
             "user_id": self.ids["someone"], "workspace_id": self.team,
@@ -278,11 +290,23 @@ class Town:
         archive.seek(0)
         return self.site.services.yolo.upload(owner, "x.zip", archive, 1, self.team).id
 
+    def registered(self, owner: Actor) -> str:
+        """A row alone: nothing of these tests reads its weights."""
+        return yolo_models.registered(self.site.services, owner, self.team).id
+
 
 @pytest.fixture
 def town(site: Site) -> Town:
     site.gpus(1)
     return Town(site)
+
+
+def target(path: str, things: dict[str, object]) -> str:
+    first = path.removeprefix("/api/v1").split("/")[1]
+    return path.format(
+        **things
+        | {name.partition("/")[2]: things[other] for name, other in OTHERS.items() if name.startswith(f"{first}/")}
+    )
 
 
 def routes(site: Site) -> list[str]:
@@ -310,8 +334,8 @@ def test_who_may(town: Town, route: str) -> None:
     for name, allowed in ROUTES[route].items():
         if allowed and route in STREAMS:
             continue
-        target = path.format(**things) + QUERIES.get(route, "")
-        status = town.site.call(method, target, body_of(route, things), who=town.actor(name), whole=True).status_code
+        asked = target(path, things) + QUERIES.get(route, "")
+        status = town.site.call(method, asked, body_of(route, things), who=town.actor(name), whole=True).status_code
         refused = 404 if route in HIDDEN else 403
         assert (status == refused) is not allowed and status != 401, f"{name}: {status}"
         if allowed and (method != "GET" or route in CHANGING):
@@ -339,4 +363,4 @@ def test_a_token_that_may_only_read_changes_nothing(town: Town, route: str) -> N
             "POST /api/v1/webhooks": {"url": "http://hooks.invalid/"},
         }[route]  # fmt: skip
     who = town.actor(name, frozenset({Scope.READ}))
-    assert town.site.call(method, path.format(**things), body, who=who, whole=True).status_code == 403
+    assert town.site.call(method, target(path, things), body, who=who, whole=True).status_code == 403

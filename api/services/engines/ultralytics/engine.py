@@ -12,7 +12,7 @@ from api.models.job import Checkpoint, Command, Failure, Job, JobSpec
 from api.models.workspace import Workspace
 from api.services.engines.base import Availability, Ending, Launch
 from api.services.engines.interpreter import Interpreter
-from api.services.engines.ultralytics import failures, files, output, request
+from api.services.engines.ultralytics import failures, files, formats, output, request
 from api.services.engines.ultralytics.models import Start, with_fallback
 from api.utils.errors import Conflict, Unavailable
 from api.utils.paths import AllowedRoots
@@ -63,6 +63,8 @@ class UltralyticsEngine:
         state = self.availability()
         if not state.available:
             raise Unavailable(f"ultralytics cannot be run: {state.reason}")
+        if params["task"] == "export":
+            formats.check(params["format"], Interpreter(self.python), half=params.get("half", False))
         return replace(spec, params=params, resources=request.resources(spec.resources, params["device"]))
 
     def prepare(self, launch: Launch) -> Command:

@@ -15,7 +15,7 @@ from api.models.workspace import Workspace
 PRIVATE = 0o600
 STATE = "last.pt"  # in the output directory itself, while there is something to resume
 _WEIGHTS = re.compile(r"best\.pt|last\.pt|epoch(\d{1,9})\.pt")
-_EXPORTED = re.compile(r"[\w.+-]{1,200}\.(?:onnx|torchscript)")
+_EXPORTED = re.compile(r"[\w.+-]{1,200}\.(?:onnx|torchscript|engine|tflite|mnn|zip)")
 
 
 def child_dir(workspace: Workspace) -> Path:

@@ -90,6 +90,8 @@ def _trained(fields: Fields) -> Iterable[Event]:
 def _result(fields: Fields) -> Iterable[Event]:
     """Of the best weights, or of a validation."""
     yield Note("result", {str(name): number(value) for name, value in fields["metrics"].items()})
+    if "classes" in fields:
+        yield Note("result_by_class", [[str(each["class"]), number(each["mAP50-95"])] for each in fields["classes"]])
 
 
 def _model(fields: Fields) -> Iterable[Event]:
