@@ -365,7 +365,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         prelabel=Prelabel(yolo.annotations, yolo.datasets, models, jobs),
         model_uploads=build_model_uploads(settings, db, accounts, models, engines, path),
         model_jobs=YoloModelJobs(db, jobs, models, yolo.datasets, lambda: bool(gpus.known())),
-        charts=YoloCharts(models, history, settings.data_dir / "matplotlib"),
+        charts=YoloCharts(db, models, settings.data_dir / "matplotlib"),
         train_server=TrainServer(db, jobs, train_sets, gpus, settings.data_dir / "weights", roots),
         feed=feed,
         streams=Streams(MAX_STREAMS),
