@@ -16,21 +16,25 @@ from flask_smorest import Api
 from api.models.dialect import dialect_of
 from api.models.schemas.training import FieldErrorsSchema
 from api.routes.examples import EXAMPLES
+from api.routes.examples_annotations import ANNOTATION_EXAMPLES
 from api.routes.examples_jobs import JOB_EXAMPLES
 from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.examples_preprocessing import PREPROCESSING_EXAMPLES
 from api.routes.examples_train_server import TRAIN_SERVER_EXAMPLES
 from api.routes.examples_yolo import YOLO_EXAMPLES
 from api.routes.examples_yolo_models import MODEL_EXAMPLES
+from api.routes.examples_yolo_training import TRAINING_EXAMPLES
 from api.routes.http import enveloped, json_response
 
 ALL_EXAMPLES = {
+    **ANNOTATION_EXAMPLES,
     **EXAMPLES,
     **JOB_EXAMPLES,
     **OCR_EXAMPLES,
     **PREPROCESSING_EXAMPLES,
     **TRAIN_SERVER_EXAMPLES,
     **YOLO_EXAMPLES,
+    **TRAINING_EXAMPLES,
     **MODEL_EXAMPLES,
 }
 STATIC = Path(__file__).resolve().parent.parent / "static"
@@ -289,12 +293,19 @@ FILE_HEADERS = {
     "Accept-Ranges": {"schema": {"type": "string"}, "example": "bytes"},
     "Content-Disposition": {"schema": {"type": "string"}, "example": 'attachment; filename="adapter.safetensors"'},
 }
+_TEXT_STREAM = (
+    "id: 1046\ndata: ultralytics 8.4.190 is told to train\n\n"
+    "id: 1061\ndata: Starting training for 50 epochs...\n\n"
+    'event: end\ndata: {"status":"completed"}\n\n'
+)
 #: these begin with the whole state, whatever their client has seen before
 WHOLE_STREAMS = ("/api/v1/system/live",)
 STREAM_EXAMPLES = {
     "/api/v1/system/live": "event: machine\n"
     'data: {"overview":{"uptime":81.2,"version":"0.1.0"},"gpus":[]}\n\n'
     'event: job\ndata: {"task_id":"train_20261121_104951_5f2c8a1b","status":"running"}\n\n',
+    "/logs/stream": _TEXT_STREAM,
+    "/api/v1/logs/stream": _TEXT_STREAM,
     "/api/v1/training/{task_id}/logs/stream": "id: 4096\n"
     'data: {"line_number":57,"timestamp":"2026-11-21T10:49:58.120Z","level":"INFO","type":"train",'
     '"message":"steps: 12 loss: 0.2181 iter time (s): 0.391 samples/sec: 10.230","epoch":1,"step":12}\n\n'
@@ -365,6 +376,16 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "the dataset's id",
         "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
         "example": "ds_20240115_123456_5f2c8a1b",
+    },
+    "annotation_task_id": {
+        "description": "the annotation task's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "task_20240115_123456_9b0d3c5e",
+    },
+    "image_id": {
+        "description": "the image's id in the task, as its items name it",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "train_img001",
     },
     "model_name": {
         "description": "what the training was started as",
