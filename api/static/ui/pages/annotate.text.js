@@ -4,7 +4,7 @@ export const t = table({
   en: {
     tasks: "Annotate", done: "{done} of {total} annotated", all: "All", open: "Without annotation", none_open: "Every image is annotated.", none: "There is no image in this task.", show_all: "Show all",
     saved: "Saved", clean: "Not annotated yet", unsaved: "Not saved yet", saving: "Saving …", failed: "Not saved: {why}", conflict: "Changed by somebody else meanwhile", decide: "Decide", retry: "Try again", loading: "Loading …",
-    classes: "Classes", boxes: "Boxes", no_boxes: "No box. Drag on the image, or press N.", box: "Box {number}: {name}", remove: "Delete box {number}", proposals: "Proposed by a model",
+    classes: "Classes", boxes: "Boxes", no_boxes: "No box. Drag on the image, or press N.", box: "Box {number}:", remove: "Delete box {number}", proposals: "Proposed by a model",
     accept: "Accept", accept_all: "Accept all (A)", refuse: "Refuse", prelabel: "Let a model propose …", image: "{name}, {width} by {height} pixels, {count} boxes", previous: "Previous image (←)", next: "Next image (→)",
     zoom_in: "Zoom in (+)", zoom_out: "Zoom out (−)", fit: "Fit (F)", hand: "Move the view (H)", undo: "Undo (Ctrl Z)", redo: "Redo (Ctrl Shift Z)", nothing: "Nothing on it (E)", nothing_said: "Saved as an image with nothing on it.",
     images: "Images", earlier: "Earlier images", later: "Later images", keys: "Keyboard", annotated: "annotated", not_annotated: "not annotated",
@@ -18,7 +18,7 @@ export const t = table({
   zh: {
     tasks: "标注", done: "已标注 {done} / {total}", all: "全部", open: "未标注", none_open: "所有图像都已标注。", none: "此任务中没有图像。", show_all: "显示全部",
     saved: "已保存", clean: "尚未标注", unsaved: "尚未保存", saving: "正在保存…", failed: "未保存：{why}", conflict: "期间已被他人修改", decide: "处理", retry: "重试", loading: "加载中…",
-    classes: "类别", boxes: "标注框", no_boxes: "没有标注框。在图像上拖动，或按 N。", box: "框 {number}：{name}", remove: "删除框 {number}", proposals: "模型的建议",
+    classes: "类别", boxes: "标注框", no_boxes: "没有标注框。在图像上拖动，或按 N。", box: "框 {number}：", remove: "删除框 {number}", proposals: "模型的建议",
     accept: "接受", accept_all: "全部接受 (A)", refuse: "拒绝", prelabel: "让模型预标注…", image: "{name}，{width} × {height} 像素，{count} 个框", previous: "上一张 (←)", next: "下一张 (→)",
     zoom_in: "放大 (+)", zoom_out: "缩小 (−)", fit: "适应窗口 (F)", hand: "移动视图 (H)", undo: "撤销 (Ctrl Z)", redo: "重做 (Ctrl Shift Z)", nothing: "图中无目标 (E)", nothing_said: "已保存为无目标的图像。",
     images: "图像", earlier: "前面的图像", later: "后面的图像", keys: "键盘", annotated: "已标注", not_annotated: "未标注",

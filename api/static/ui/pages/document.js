@@ -28,7 +28,7 @@ export default function Document({ id }) {
     ${open && html`<${Leaf} key=${open.part_id} path=${path} leaf=${open} direction=${document.data.read_direction} changed=${fresh} close=${() => refine({ part: "" })} />`}
     <${Panel} title=${t("parts")} count=${parts.data.pagination.total}>
       ${parts.data.pagination.total === 0 ? html`<${Empty} title=${t("no_parts")} />` : html`<ul class="thumbs leaves">${parts.data.parts.map((one) => html`<li key=${one.part_id}>
-        <button type="button" aria-label=${t("part", { name: one.name })} aria-pressed=${open === one} onClick=${() => refine({ part: one.part_id })}>
+        <button type="button" aria-pressed=${open === one} onClick=${() => refine({ part: one.part_id })}>
           ${one.image_available ? html`<img loading="lazy" src=${`${path}/parts/${one.part_id}/image`} alt="" />` : html`<span class="missing">${t("no_image")}</span>`}
           <span>${one.name}</span><small>${t("page_lines", { count: one.lines_count })}</small></button></li>`)}</ul>`}
       <${Pages} offset=${offset} limit=${LIMIT} total=${parts.data.pagination.total} turn=${(next) => refine({ offset: next || "", part: "" })} /><//>`;

@@ -23,11 +23,10 @@ export function Side({ sheet, classes, current, acts, prelabel }) {
 }
 
 function Row({ sheet, box, index, name }) {
-  const label = t("box", { number: index + 1, name: name ?? box.class_id });
   const erase = () => sheet.change(sheet.boxes.value.filter((_, other) => other !== index));
   return html`<li class=${sheet.chosen.value === index ? "chosen" : ""}>
-    <button type="button" aria-label=${label} aria-pressed=${sheet.chosen.value === index} onClick=${() => (sheet.chosen.value = index)}>
-      <span class="swatch" style=${{ background: colour(box.class_id) }} aria-hidden="true"></span><span class="name">${name ?? box.class_id}</span>
+    <button type="button" aria-pressed=${sheet.chosen.value === index} onClick=${() => (sheet.chosen.value = index)}>
+      <span class="sr">${t("box", { number: index + 1 })}</span> <span class="swatch" style=${{ background: colour(box.class_id) }} aria-hidden="true"></span><span class="name">${name ?? box.class_id}</span>
       <small class="mono">${Math.round(box.x2 - box.x1)}×${Math.round(box.y2 - box.y1)}</small></button>
     <button type="button" class="button quiet small" aria-label=${t("remove", { number: index + 1 })} onClick=${erase}><${Icon} name="close" size=${13} /></button></li>`;
 }
@@ -41,8 +40,8 @@ function Proposals({ sheet, classes, acts }) {
     sheet.proposals.value = without(index);
   };
   return html`<section aria-label=${t("proposals")}><h2>${t("proposals")}<span class="count">${proposed.length}</span></h2>
-    <ul class="boxes">${proposed.map((box, index) => html`<li key=${index}><button type="button" aria-label=${`${t("accept")}: ${classes[box.class_id]}`} onClick=${() => accept(box, index)}>
-      <span class="swatch hollow" style=${{ borderColor: colour(box.class_id) }} aria-hidden="true"></span><span class="name">${classes[box.class_id]}</span><small>${percent(box.conf * 100)}</small></button>
+    <ul class="boxes">${proposed.map((box, index) => html`<li key=${index}><button type="button" onClick=${() => accept(box, index)}>
+      <span class="sr">${t("accept")}:</span> <span class="swatch hollow" style=${{ borderColor: colour(box.class_id) }} aria-hidden="true"></span><span class="name">${classes[box.class_id]}</span><small>${percent(box.conf * 100)}</small></button>
       <button type="button" class="button quiet small" aria-label=${`${t("refuse")}: ${classes[box.class_id]}`} onClick=${() => (sheet.proposals.value = without(index))}><${Icon} name="close" size=${13} /></button></li>`)}</ul>
     <button type="button" class="button primary small" onClick=${acts.accept}>${t("accept_all")}</button></section>`;
 }

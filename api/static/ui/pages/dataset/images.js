@@ -25,7 +25,7 @@ export function Images({ set, version }) {
       ${shown.map((path) => html`<li key=${path}><a href=${pictureUrl(path)} target="_blank" rel="noopener"><img loading="lazy" src=${thumbnailUrl(path)} alt=${name(path)} /><span>${name(path)}</span></a></li>`)}</ul><//>`;
   }
   return html`<${Panel} title=${t("all_images")} count=${data.total}><ul class="thumbs">
-    ${data.items.map((item) => html`<li key=${item.image_id}><a href=${link(`/annotate/${part(data.task.task_id)}`, { image: item.image_id })} aria-label=${t("open", { name: name(item.image_path) })}>
+    ${data.items.map((item) => html`<li key=${item.image_id}><a href=${link(`/annotate/${part(data.task.task_id)}`, { image: item.image_id })} title=${t("open", { name: name(item.image_path) })}>
       <img loading="lazy" src=${pictureUrl(item.thumbnail_path)} alt="" /><span>${name(item.image_path)}</span><small>${item.split} · ${item.has_annotation ? t("boxes_count", { count: item.box_count }) : "–"}</small></a></li>`)}</ul>
     <${Pages} offset=${offset} limit=${LIMIT} total=${data.total} turn=${(next) => refine({ offset: next || "" })} /><//>`;
 }
