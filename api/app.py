@@ -21,6 +21,7 @@ from api.models.room import Room
 from api.routes import (
     auth,
     documentation,
+    infer,
     observe,
     ocr,
     ocr_status,
@@ -53,12 +54,18 @@ from api.services.engines.script import ScriptEngine
 from api.services.engines.ultralytics import UltralyticsEngine
 from api.services.executors.local import LocalExecutor
 from api.services.executors.short import ShortExecutor
+from api.services.executors.warm import WarmExecutor
 from api.services.feed import Feed
 from api.services.gpus.base import GpuSource
 from api.services.gpus.desk import GpuDesk
 from api.services.gpus.monitor import GpuMonitor
 from api.services.gpus.nvml import NvmlSource
 from api.services.history import History
+from api.services.infer_files import InferFiles
+from api.services.infer_gpu import InferGpu
+from api.services.infer_process import InferLimits, InferProcess
+from api.services.infer_sessions import InferSessions
+from api.services.inference import Inference, SizeLimits
 from api.services.jobs import JobService
 from api.services.machine import MachineMonitor, usable_cores, usable_memory
 from api.services.ocr_training import OcrTrainingService
@@ -197,6 +204,29 @@ def build_yolo(settings: Settings, db: Database, accounts: AccountService, path:
     return YoloDatasets(db, accounts, files, preparer, AllowedRoots(settings.allowed_roots), most_files=most)
 
 
+def build_inference(
+    settings: Settings, db: Database, accounts: AccountService, gpus: GpuDesk, environ: Mapping[str, str]
+) -> Inference:
+    path, libraries = environ.get("PATH", os.defpath), environ.get("LD_LIBRARY_PATH", "")
+    process = InferProcess(
+        WarmExecutor(ROOT, settings.yolo_python, path, libraries),
+        InferGpu(db, gpus, settings.infer_device == "auto"),
+        InferLimits(
+            settings.infer_models,
+            settings.infer_idle,
+            settings.infer_memory,
+            settings.infer_seconds,
+            settings.infer_video_seconds,
+        ),
+        home=settings.data_dir / "tmp" / "inference",
+        weights=settings.data_dir / "weights",
+        log_file=settings.log_dir / "inference.log",
+    )
+    sessions = InferSessions(db, InferFiles(settings.data_dir), keep=settings.infer_keep)
+    sizes = SizeLimits(settings.infer_image_bytes, settings.infer_video_bytes)
+    return Inference(process, YoloModels(db, settings.data_dir), sessions, accounts, sizes)
+
+
 def yolo_files(settings: Settings) -> AllowedRoots:
     """Where data.yaml files and weights may lie that a YOLO job names: nothing of it comes from a client as it is."""
     own = (settings.data_dir / name for name in ("datasets", "weights", "models"))
@@ -261,9 +291,11 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
             ingestion.sweep,
             lambda: jobs.forget_requests(),
             lambda: preparing.tidy(),
+            lambda: inference.tidy(),
         ),
     )
-    gpus = GpuDesk(monitor, db, supervisor.own_pids)
+    gpus = GpuDesk(monitor, db, lambda: supervisor.own_pids() | inference.process.pids())
+    inference = build_inference(settings, db, accounts, gpus, environ)
     queue = QueueDesk(db, gpus, room, per_user=settings.max_running_per_user)
     jobs = JobService(
         db,
@@ -301,6 +333,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
         yolo=yolo,
         models=YoloModels(db, settings.data_dir),
+        inference=inference,
         feed=feed,
         streams=Streams(MAX_STREAMS),
         closing=Event(),
@@ -317,6 +350,7 @@ def start(services: Services) -> None:
     services.documents.sweep()
     services.prepared.recover()
     services.yolo.sweep()
+    services.inference.sweep()
     services.supervisor.start()
     services.webhooks.deliverer.start()
 
@@ -327,6 +361,7 @@ def stop(services: Services) -> None:
     services.feed.notify()
     services.supervisor.close()
     services.yolo.close()
+    services.inference.close()
     services.webhooks.deliverer.stop()
     services.gpus.monitor.stop()
     services.db.close()
@@ -345,6 +380,7 @@ BLUEPRINTS = (
     ocr.blueprint,
     ocr_status.blueprint,
     *yolo_datasets.BLUEPRINTS,
+    *infer.BLUEPRINTS,
 )
 
 

@@ -18,12 +18,13 @@ from api.models.dialect import dialect_of
 from api.models.schemas.training import FieldErrorsSchema
 from api.routes.examples import EXAMPLES
 from api.routes.examples_jobs import JOB_EXAMPLES
+from api.routes.examples_infer import INFER_EXAMPLES
 from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.examples_preprocessing import PREPROCESSING_EXAMPLES
 from api.routes.examples_yolo import YOLO_EXAMPLES
 from api.routes.http import enveloped, json_response
 
-ALL_EXAMPLES = {**EXAMPLES, **JOB_EXAMPLES, **OCR_EXAMPLES, **PREPROCESSING_EXAMPLES, **YOLO_EXAMPLES}
+ALL_EXAMPLES = {**EXAMPLES, **JOB_EXAMPLES, **OCR_EXAMPLES, **PREPROCESSING_EXAMPLES, **YOLO_EXAMPLES, **INFER_EXAMPLES}
 STATIC = Path(__file__).resolve().parent.parent / "static"
 blueprint = Blueprint("documentation", __name__)
 
@@ -90,7 +91,7 @@ def describe(app: Flask, api: Api) -> None:
         components["schemas"].pop(name, None)
     components["schemas"] |= {"Error": ERROR, "BareError": BARE_ERROR}
     for path, item in spec["paths"].items():
-        _name_parameters(item.get("parameters", []))
+        _name_parameters(path, item.get("parameters", []))
         for method, operation in item.items():
             if method in METHODS:
                 _complete(path, method, operation)
@@ -153,7 +154,7 @@ def _json(schema: str, example: Any) -> dict[str, Any]:
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     operation["summary"] = operation["summary"].removesuffix(".")
-    _name_parameters(operation.get("parameters", []))
+    _name_parameters(path, operation.get("parameters", []))
     responses: dict[str, Any] = operation["responses"]
     responses.pop("default", None)
     responses.pop("422", None)  # flask-smorest's, which is not how ours looks
@@ -216,14 +217,19 @@ DOWNLOADS = {
     "/ocr/models/{model_id}/download": ("application/octet-stream",),
     "/parts/{part_id}/image": ("application/octet-stream",),
     "/media": ("video/mp4", "image/png"),
+    "/results/{session_id}/video": ("video/mp4",),
     "/thumbnail": ("image/jpeg",),
 }
-ZIPS = ("/export/annotated", "/export/original")
+ZIPS = ("/export/annotated", "/export/original", "/results/{session_id}/export")
+FRAMES = "/infer/video/{model_id}/stream"
 
 
 def _complete_special(path: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
-    if path.endswith(STREAMS):
+    if path.endswith(FRAMES):
+        content = {"text/event-stream": {"schema": {"type": "string"}, "example": FRAMES_EXAMPLE}}
+        responses["200"] = {"description": "server-sent events, one a frame", "content": content}
+    elif path.endswith(STREAMS):
         operation.setdefault("parameters", []).append(LAST_EVENT_ID)
         content = {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM_EXAMPLES[path]}}
         responses["200"] = {"description": "server-sent events; a comment every 15 s", "content": content}
@@ -236,8 +242,12 @@ def _complete_special(path: str, operation: dict[str, Any]) -> None:
         responses["206"] = {"description": "the bytes asked for", "headers": headers, "content": binary}
         responses["304"] = {"description": "it is the file that If-None-Match names"}
         for code, text in (("412", "it is not the file that If-Match names"), ("416", "it has no such bytes")):
-            example = {"code": int(code), "message": text, "data": None, "timestamp": 1795258464}
-            responses[code] = {"description": text, "content": _json("Error", example)}
+            error = dialect_of(path).error(int(code), text, None)
+            content = _json("Error" if "code" in error else "BareError", error)
+            responses[code] = {"description": text, "content": content}
+    elif path.endswith("/infer/{model_id}"):
+        picture = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
+        responses["200"]["content"] |= picture
     elif path.endswith("/documents/{document_id}/export") or path.endswith(ZIPS):
         responses["200"]["content"] = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
     elif path.startswith("/static/"):
@@ -278,6 +288,12 @@ FILE_HEADERS = {
     "Accept-Ranges": {"schema": {"type": "string"}, "example": "bytes"},
     "Content-Disposition": {"schema": {"type": "string"}, "example": 'attachment; filename="adapter.safetensors"'},
 }
+FRAMES_EXAMPLE = (
+    'data: {"type":"info","fps":25.0,"width":1280,"height":720,"total_frames":300}\n\n'
+    'data: {"type":"frame","frame":0,"frame_number":0,"time":0.0,"image_data":"/9j/4AAQ...","frame_data":"/9j/4AAQ...",'
+    '"detections":[]}\n\n'
+    'data: {"type":"complete","processed_frames":300}\n\n'
+)
 STREAM_EXAMPLES = {
     "/api/v1/training/{task_id}/logs/stream": "id: 4096\n"
     'data: {"line_number":57,"timestamp":"2026-11-21T10:49:58.120Z","level":"INFO","type":"train",'
@@ -293,10 +309,12 @@ STREAM_EXAMPLES = {
 }
 
 
-def _name_parameters(parameters: list[dict[str, Any]]) -> None:
+def _name_parameters(path: str, parameters: list[dict[str, Any]]) -> None:
     for parameter in parameters:
         if parameter["in"] == "path":
-            parameter.update(PATH_PARAMETERS[parameter["name"]])
+            name = parameter["name"]
+            own = YOLO_PARAMETERS if dialect_of(path).name == "yolo_platform" else PATH_PARAMETERS
+            parameter.update(own.get(name) or PATH_PARAMETERS[name])
 
 
 _ROW = {"type": "integer", "minimum": 1}
@@ -337,6 +355,11 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "minLength": 1},
         "example": "datasets/ds_20240115_123456_5f2c8a1b/v1/images/train/0001.jpg",
     },
+    "session_id": {
+        "description": "the inference session's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "session_20240115_123456_a1b2c3d4",
+    },
     "gpu_id": {"description": "the GPU's number", "schema": {"type": "integer", "minimum": 0}, "example": 0},
     "user_id": {"description": "the user's id", "schema": _ROW, "example": 2},
     "token_id": {"description": "the token's id", "schema": _ROW, "example": 7},
@@ -348,6 +371,14 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "line_id": {"description": "the line's id", "schema": _ROW, "example": 3979},
     "model_id": {"description": "the model's id", "schema": _ROW, "example": 7},
     "import_id": {"description": "the import's job", "schema": _ROW, "example": 344},
+}
+#: what the YOLO platform calls by a name that stands for something else elsewhere
+YOLO_PARAMETERS: dict[str, dict[str, Any]] = {
+    "model_id": {
+        "description": "the model's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "model_20240115_123456",
+    },
 }
 
 

@@ -100,7 +100,7 @@ def _summary(view: GpuView) -> dict[str, Any]:
 
 def _gpu(gpu: GpuState, view: GpuView) -> dict[str, Any]:
     holder = view.leases.get(gpu.index)
-    job = _holder(holder.job_id) if holder else None
+    job = _holder(holder.job_id) if holder and holder.job_id else None
     progress = None
     if job is not None:
         progress = shown(Progress.from_dict(job.progress), job.status, job.started_at, job.ended_at, time.time())

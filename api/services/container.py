@@ -14,6 +14,7 @@ from api.services.engines.base import Engine
 from api.services.feed import Feed
 from api.services.gpus.desk import GpuDesk
 from api.services.history import History
+from api.services.inference import Inference
 from api.services.jobs import JobService
 from api.services.machine import MachineMonitor
 from api.services.ocr_training import OcrTrainingService
@@ -53,6 +54,7 @@ class Services:
     webhooks: WebhookService
     yolo: YoloDatasets
     models: YoloModels
+    inference: Inference
     feed: Feed
     streams: Streams
     closing: Event  # set when the service ends: open streams end then
