@@ -109,7 +109,8 @@ def image(query: dict[str, Any], model_id: str) -> Response:
 
 
 @routes.view(
-    "POST", "/batch/run", schemas.BatchSchema, query=schemas.LookQuery, refusals=UNUSABLE,
+    "POST", "/batch/run", schemas.BatchSchema, query=schemas.LookQuery,
+    refusals={404: "there is no such model", **UNUSABLE},
     doc=_form(schemas.InferBatchForm),
 )  # fmt: skip
 @_waits

@@ -92,10 +92,18 @@ class _Life:
 
 
 class InferProcess:
-    """`home`: a directory for what ultralytics writes of its own."""
+    """`home`: a directory for what ultralytics writes of its own. `module`: the child's."""
 
     def __init__(
-        self, launcher: Launcher, seat: GpuSeat, limits: InferLimits, *, home: Path, weights: Path, log_file: Path
+        self,
+        launcher: Launcher,
+        seat: GpuSeat,
+        limits: InferLimits,
+        *,
+        home: Path,
+        weights: Path,
+        log_file: Path,
+        module: str = CHILD,
     ) -> None:
         self._launcher = launcher
         self._seat = seat
@@ -103,6 +111,7 @@ class InferProcess:
         self._home = home
         self._weights = weights
         self._log_file = log_file
+        self._module = module
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
         self._life: _Life | None = None
@@ -202,7 +211,7 @@ class InferProcess:
         self.starts += 1
         try:
             life.child = self._launcher.start(
-                CHILD,
+                self._module,
                 env,
                 log_file=self._log_file,
                 send_seconds=max(START_SECONDS, self._limits.seconds),
