@@ -76,7 +76,7 @@ class Call:
         self.number = number
         self.gone = gone
         self.inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self.heard = time.monotonic()
+        self.heard = self.looked = time.monotonic()
         self.over = False
 
 
@@ -87,6 +87,7 @@ class _Life:
         self.child: WarmChild | None = None
         self.calls: dict[int, Call] = {}
         self.ready = False
+        self.retired = False  # it is being ended, and is asked no more
         self.ended = False
         self.base = 0  # bytes that it has when it is ready
 
@@ -133,16 +134,21 @@ class InferProcess:
             life.child.send({**header, "id": call.number}, payload)
             yield call
         except Gone:
+            life.retired = True
             raise _ended() from None
         finally:
             self._finish(life, call)
 
     def _begin(self, gone: Callable[[], bool]) -> tuple[_Life, Call]:
-        with self._lock:
-            life = self._life or self._start()
-            call = Call(next(self._numbers), gone)
-            life.calls[call.number] = call
-            return life, call
+        while True:
+            with self._lock:
+                life = self._life or self._start()
+                if not life.retired:
+                    call = Call(next(self._numbers), gone)
+                    life.calls[call.number] = call
+                    return life, call
+            assert life.child is not None
+            life.child.join(1.0)  # it was killed: its end is near
 
     def _finish(self, life: _Life, call: Call) -> None:
         with self._lock:
@@ -157,10 +163,11 @@ class InferProcess:
     def receive(self, call: Call) -> Message:
         """The next thing said about a call. Raises Unavailable where there will be none, Left where nobody waits."""
         while True:
+            if time.monotonic() - call.looked > GLANCE:  # also while one message comes after the other
+                self._look(call)
             try:
                 message = call.inbox.get(timeout=GLANCE)
             except queue.Empty:
-                self._look(call)
                 continue
             if message is END:
                 call.over = True
@@ -180,9 +187,9 @@ class InferProcess:
                 pass  # the next `receive` tells
 
     def _look(self, call: Call) -> None:
+        call.looked = now = time.monotonic()
         if call.gone():
             raise Left
-        now = time.monotonic()
         with self._lock:
             life = self._life
             if life is None or call.number not in life.calls or life.child is None:
@@ -191,7 +198,7 @@ class InferProcess:
             silent = now - max(life.child.heard, call.heard)
             if silent > patience:
                 log.error("the inference process said nothing for %.0f s; it is ended", silent)
-                life.child.kill()
+                self._retire(life)
                 return
         if now - call.heard > 2 * patience:
             raise Unavailable("inference has too much to do; try again", retry_after=5)
@@ -272,6 +279,12 @@ class InferProcess:
             self._holds_gpu = False
             self._seat.leave()
 
+    @staticmethod
+    def _retire(life: _Life) -> None:
+        assert life.child is not None
+        life.retired = True
+        life.child.kill()
+
     def pids(self) -> frozenset[int]:
         with self._lock:
             return frozenset() if self._life is None or self._life.child is None else frozenset({self._life.child.pid})
@@ -282,16 +295,16 @@ class InferProcess:
             life = self._life
             if life is None or life.child is None or not life.ready:
                 return
-            child, idle = life.child, time.monotonic() - self._used
-            grown = child.rss() - life.base
+            idle = time.monotonic() - self._used
+            grown = life.child.rss() - life.base
             if grown > self._limits.memory:
                 log.error("the inference process has grown by %d MB; it is ended", grown >> 20)
-                child.kill()
+                self._retire(life)
             elif not life.calls and idle > self._limits.idle:
-                child.kill()
+                self._retire(life)
             elif not life.calls and self._holds_gpu and idle > YIELD_SECONDS and self._seat.wanted():
                 log.info("the inference process leaves its GPU to a job")
-                child.kill()
+                self._retire(life)
 
     def close(self) -> None:
         with self._lock:

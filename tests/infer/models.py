@@ -25,26 +25,26 @@ kept = prepare({"threads": 1, "weights_dir": sys.argv[1]})
 import torch
 from api.children.ultralytics_train.models import opened
 from ultralytics.nn.tasks import DetectionModel
-torch.manual_seed(int(sys.argv[3]))
-model = opened({"kind": "architecture", "value": sys.argv[4]}, Path(sys.argv[1]))
-head = dict(model.model.yaml, nc=3)
-model.model = DetectionModel(head, verbose=False)
-model.model.names = dict(enumerate(sys.argv[5].split(",")))
-model.model.args = {}
-for last in model.model.model[-1].cv3:
-    last[-1].bias.data.fill_(0.1)
-model.ckpt = {}
-model.save(sys.argv[2])
+home = Path(sys.argv[1])
+for seed in range(int(sys.argv[3])):
+    torch.manual_seed(seed)
+    model = opened({"kind": "architecture", "value": sys.argv[2]}, home)
+    model.model = DetectionModel(dict(model.model.yaml, nc=3), verbose=False)
+    model.model.names = dict(enumerate(sys.argv[4].split(",")))
+    model.model.args = {}
+    for last in model.model.model[-1].cv3:
+        last[-1].bias.data.fill_(0.1)
+    model.ckpt = {}
+    model.save(home / f"{seed}.pt")
 """
 
 
-def make_weights(python: str, path: Path, seed: int = 0, architecture: str = "yolov8tiny.yaml") -> Path:
-    """Weights of three classes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    env = {**os.environ, **FIXED_ENV, "YOLO_CONFIG_DIR": str(path.parent), "PYTHONPATH": str(ROOT)}
-    argv = [python, "-c", CODE, str(path.parent), str(path), str(seed), architecture, ",".join(CLASSES)]
-    subprocess.run(argv, check=True, timeout=110, env=env, cwd=path.parent, stdout=subprocess.DEVNULL)
-    return path
+def make_weights(python: str, home: Path, count: int = 1, architecture: str = "yolov8tiny.yaml") -> list[Path]:
+    """Weights of three classes, as many different ones."""
+    env = {**os.environ, **FIXED_ENV, "YOLO_CONFIG_DIR": str(home), "PYTHONPATH": str(ROOT)}
+    argv = [python, "-c", CODE, str(home), architecture, str(count), ",".join(CLASSES)]
+    subprocess.run(argv, check=True, timeout=110, env=env, cwd=home, stdout=subprocess.DEVNULL)
+    return [home / f"{seed}.pt" for seed in range(count)]
 
 
 def add_model(

@@ -12,8 +12,8 @@ OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
 
 
 def video_stream(container: Any) -> VideoStream | None:
-    """The first that is no cover picture."""
+    """The first that is no cover picture, and of a codec that is known."""
     for stream in container.streams.video:
-        if not stream.disposition & type(stream.disposition).attached_pic:
+        if stream.codec_context is not None and not stream.disposition & type(stream.disposition).attached_pic:
             return stream  # type: ignore[no-any-return]
     return None

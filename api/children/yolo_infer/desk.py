@@ -81,10 +81,11 @@ class Desk:
     def _detect(self, header: dict[str, Any], data: bytes, number: int, run: Run) -> None:
         run.check()
         image = images.decode(data)
-        result = self._predictor.submit(Work(_wanted(header), image, cancelled=lambda: run.is_cancelled)).result()
+        work = Work(_wanted(header), image, cancelled=lambda: run.is_cancelled)
+        result = self._predictor.submit(work).result()
         height, width = image.shape[:2]
         picture = images.encode(result.plot()) if header["draw"] else b""
-        self._end(number, picture, event="done", rows=rows(result), width=width, height=height)
+        self._end(number, picture, event="done", rows=rows(result), width=width, height=height, batch=work.together)
 
     # ---- videos
 

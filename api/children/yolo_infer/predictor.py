@@ -40,6 +40,7 @@ class Work:
     image: Any
     result: Future[Any] = field(default_factory=Future)
     cancelled: Callable[[], bool] = bool
+    together: int = 0  # images of the batch that it was part of
 
     def fits(self, other: Work) -> bool:
         """Images of one shape alone: others would be padded, and seen a little differently than by themselves."""
@@ -52,7 +53,6 @@ class Predictor:
     def __init__(self, models: Models, device: str, batch: int, seconds: float) -> None:
         self.models = models
         self.batch = batch
-        self.batches: deque[int] = deque(maxlen=100)  # sizes of the last ones
         self._device = device
         self._cpu_seconds = math.ceil(seconds) * (os.cpu_count() or 1) + 60
         self._ready: deque[Work] = deque()
@@ -107,12 +107,12 @@ class Predictor:
                 work.result.set_exception(_told(problem))
             return
         for work, result in zip(wanted, results, strict=True):
+            work.together = len(wanted)
             work.result.set_result(result)
 
     def _predict(self, group: list[Work]) -> list[Any]:
         wanted = group[0].wanted
         model = self.models.get(wanted.model, wanted.path)
-        self.batches.append(len(group))
         found: list[Any] = model.predict(
             [work.image for work in group],
             conf=wanted.conf,

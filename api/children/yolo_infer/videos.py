@@ -92,14 +92,20 @@ class Film:
         frame = VideoFrame.from_ndarray(drawn, format="bgr24")
         self._last = max(self._last + 1, round(time * CLOCK))
         frame.pts, frame.time_base = self._last, Fraction(1, CLOCK)
-        self._container.mux(self._stream.encode(frame))
+        self._write(frame)
         self._say(event="frame", frame=number, count=len(result.boxes))
 
     def close(self) -> None:
         try:
-            self._container.mux(self._stream.encode(None))
+            self._write(None)
         finally:
             self._container.close()
+
+    def _write(self, frame: VideoFrame | None) -> None:
+        try:
+            self._container.mux(self._stream.encode(frame))
+        except av.error.FFmpegError as problem:  # which is not the fault of the file that was sent
+            raise Failed("internal", f"the result cannot be written: {problem.strerror}") from problem
 
 
 class Pictures:
@@ -122,7 +128,7 @@ def look(source: Path, target: Path | None, wanted: Wanted, predictor: Predictor
          seconds: float) -> int:  # fmt: skip
     """How many frames were done. Raises Failed and Cancelled."""
     try:
-        with av.open(str(source), "r", options=OPTIONS, metadata_errors="replace") as container:
+        with open(source, "rb") as file, av.open(file, "r", options=OPTIONS, metadata_errors="replace") as container:
             frames = _frames(container, seconds)
             info = _info(container)
             sink: Sink | None = None
@@ -171,7 +177,7 @@ def _frames(container: Any, seconds: float) -> Iterator[tuple[float, Any]]:
     """Seconds from the first one, and BGR. The header is asked first; since it may lie, each frame again."""
     stream = video_stream(container)
     if stream is None:
-        raise Failed("file", "has no video stream")
+        raise Failed("file", "has no video that can be decoded")
     _check_size(stream.codec_context.width, stream.codec_context.height)
     long = (container.duration or 0) / av.time_base
     if long > seconds:

@@ -99,8 +99,8 @@ class WarmChild:
                 log.info("process %d has ended with %d", self._process.pid, code)
         finally:
             self._sock.close()
-            self._ended.set()
             self._on_end()
+            self._ended.set()
 
     def _read(self) -> None:
         try:
