@@ -17,8 +17,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from api.models.dialect import dialect_of
 from api.models.schemas.training import FieldErrorsSchema
 from api.routes.examples import EXAMPLES
-from api.routes.examples_jobs import JOB_EXAMPLES
 from api.routes.examples_infer import INFER_EXAMPLES
+from api.routes.examples_jobs import JOB_EXAMPLES
 from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.examples_preprocessing import PREPROCESSING_EXAMPLES
 from api.routes.examples_yolo import YOLO_EXAMPLES

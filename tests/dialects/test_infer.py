@@ -286,7 +286,7 @@ def test_a_stream_that_nobody_reads_ends(toy_site: Site) -> None:
     for started in (False, True):
         with toy_site.app.test_request_context("/infer/video/endless/stream", method="POST"):
             model = inference.model(OWNER, "endless")
-            from api.models.inference import LookOptions, SentFile  # noqa: PLC0415
+            from api.models.inference import LookOptions, SentFile
 
             sent = SentFile("x.mp4", io.BytesIO(b"video"), 5)
             frames = inference.frames(OWNER, model, sent, LookOptions())

@@ -52,7 +52,7 @@ def test_it_does_not_outlive_the_service(make_inference: Maker, how: str) -> Non
         inference.service.kill()
     else:
         assert inference.service.terminate() == 0
-    gone, alive = psutil.wait_procs([child], timeout=10)
+    _, alive = psutil.wait_procs([child], timeout=10)
     assert not alive
 
 

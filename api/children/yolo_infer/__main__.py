@@ -48,7 +48,6 @@ def main() -> None:
     operators = prepare(given)  # noqa: F841  (must be kept)
     import cv2
     import torch
-    import ultralytics.models.yolo.detect  # all that a first model would wait for
 
     from api.children.yolo_infer.cache import Models
     from api.children.yolo_infer.desk import Desk
