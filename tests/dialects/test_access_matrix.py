@@ -35,6 +35,11 @@ def both(*routes: str) -> list[str]:
 
 
 Y = "/datasets/{dataset_id}"
+S = "/infer/results/{session_id}"
+INFER = (
+    "POST /infer/{model_id}", "POST /infer/batch/run", "POST /infer/{model_id}/export", "POST /infer/video/{model_id}",
+    "POST /infer/video/{model_id}/stream",
+)  # fmt: skip
 ROUTES: dict[str, dict[str, bool]] = {
     # whoever has come in
     **dict.fromkeys(
@@ -51,7 +56,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             f"GET {T}/jobs", "GET /api/v1/webhooks", "POST /api/v1/webhooks", f"POST {T}/jobs",
             "GET /api/", "GET /models/", "GET /admin/", "GET /api/training/active/", f"GET {OCR}/documents",
             f"POST {OCR}/documents", f"GET {OCR}/models", f"POST {OCR}/models",
-            *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register"),
+            *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register", "GET /infer/results"),
         ],
         ANYBODY,
     ),
@@ -66,6 +71,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             f"GET {T}/jobs/{{job_id}}/logs", "GET /api/v1/auth/workspaces/{workspace_id}/members", "GET /api/v1/webhooks/{webhook_id}",
             "GET /api/v1/webhooks/{webhook_id}/deliveries", "GET /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
             *both(f"GET {Y}", f"GET {Y}/export/annotated", f"GET {Y}/export/original"), "GET /static/{static_path}",
+            *both(*INFER, f"GET {S}", f"GET {S}/export", f"GET {S}/video"),
         ],
         READERS,
     ),
@@ -99,7 +105,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             "DELETE /api/v1/webhooks/{webhook_id}", "POST /api/v1/webhooks/{webhook_id}/test",
             "POST /api/v1/webhooks/{webhook_id}/rotate-secret",
             "POST /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
-            *both(f"PUT {Y}", f"DELETE {Y}", f"POST {Y}/prepare"),
+            *both(f"PUT {Y}", f"DELETE {Y}", f"POST {Y}/prepare", f"DELETE {S}"),
         ],
         CHANGERS,
     ),
