@@ -20,6 +20,7 @@ from api.models.ocr import Page
 from api.models.room import Room
 from api.routes import (
     auth,
+    console,
     documentation,
     infer,
     observe,
@@ -30,6 +31,7 @@ from api.routes import (
     training,
     webhooks,
     yolo_datasets,
+    yolo_train_server,
 )
 from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
@@ -82,6 +84,8 @@ from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_files import YoloFiles
 from api.services.yolo_models import YoloModels
 from api.services.yolo_prepare import Preparer
+from api.services.yolo_train_server import TrainServer
+from api.services.yolo_train_sets import TrainSets
 from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
 from api.utils import faults
 from api.utils.outbound import Permitted
@@ -227,9 +231,16 @@ def build_inference(
     return Inference(process, YoloModels(db, settings.data_dir), sessions, accounts, sizes)
 
 
+def build_train_sets(settings: Settings, datasets: YoloDatasets, path: str) -> TrainSets:
+    """`path`: where children look for programs."""
+    roots = AllowedRoots((*settings.allowed_roots, settings.data_dir / "datasets"))
+    runner, most = ShortExecutor(ROOT, path), settings.max_archive_files
+    return TrainSets(settings.data_dir, runner, datasets, roots, seconds=settings.prepare_seconds, most_files=most)
+
+
 def yolo_files(settings: Settings) -> AllowedRoots:
     """Where data.yaml files and weights may lie that a YOLO job names: nothing of it comes from a client as it is."""
-    own = (settings.data_dir / name for name in ("datasets", "weights", "models"))
+    own = (settings.data_dir / name for name in ("datasets", "weights", "models", "train_server"))
     return AllowedRoots((*own, settings.output_dir, *settings.allowed_roots))
 
 
@@ -282,6 +293,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
     yolo = build_yolo(settings, db, accounts, environ.get("PATH", os.defpath))
+    train_sets = build_train_sets(settings, yolo, environ.get("PATH", os.defpath))
     room = machine_room(settings)
     supervisor = Supervisor(
         parts,
@@ -334,6 +346,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         yolo=yolo,
         models=YoloModels(db, settings.data_dir),
         inference=inference,
+        train_server=TrainServer(db, jobs, train_sets, gpus, settings.data_dir / "weights", roots),
         feed=feed,
         streams=Streams(MAX_STREAMS),
         closing=Event(),
@@ -351,6 +364,7 @@ def start(services: Services) -> None:
     services.prepared.recover()
     services.yolo.sweep()
     services.inference.sweep()
+    services.train_server.sweep()
     services.supervisor.start()
     services.webhooks.deliverer.start()
 
@@ -362,6 +376,7 @@ def stop(services: Services) -> None:
     services.supervisor.close()
     services.yolo.close()
     services.inference.close()
+    services.train_server.close()
     services.webhooks.deliverer.stop()
     services.gpus.monitor.stop()
     services.db.close()
@@ -381,6 +396,7 @@ BLUEPRINTS = (
     ocr_status.blueprint,
     *yolo_datasets.BLUEPRINTS,
     *infer.BLUEPRINTS,
+    yolo_train_server.blueprint,
 )
 
 
@@ -406,7 +422,7 @@ def build_app(services: Services) -> Flask:
     install_errors(app)  # after flask-smorest, whose own handlers these replace
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
-    for plain in (observe.blueprint, documentation.blueprint):
+    for plain in (observe.blueprint, documentation.blueprint, console.blueprint):
         app.register_blueprint(plain)
     documentation.describe(app, api)
     return app
