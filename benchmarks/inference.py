@@ -106,7 +106,7 @@ def picture() -> Path:
 
 @contextmanager
 def bench(home: Path, seconds_of_video: float = 2.4) -> Iterator[Bench]:
-    weights = make_weights(sys.executable, home, architecture="yolov8n.yaml")[0]
+    weights = make_weights(sys.executable, home, architecture="yolov8n.yaml", sees=False)[0]
     video = make_video(home / "x.mp4", seconds=seconds_of_video, fps=25, size=(640, 360))
     services = composition.build_services(load({"data_dir": str(home / "data")}, {}), {}, FakeSource(0))
     services.accounts.ensure_operator()

@@ -18,6 +18,7 @@ from api.models.dialect import YOLO_TRAIN_SERVER
 from api.models.job import JobSpec
 from api.services.store import train_server
 from tests.dialects.conftest import Site, template
+from tests.infer.models import add_model
 from tests.unit import pages
 
 READERS = {"stranger": False, "mate": True, "owner": True, "admin": True}
@@ -42,7 +43,7 @@ def both(*routes: str) -> list[str]:
 Y = "/datasets/{dataset_id}"
 S = "/infer/results/{session_id}"
 INFER = (
-    "POST /infer/{model_id}", "POST /infer/batch/run", "POST /infer/{model_id}/export", "POST /infer/video/{model_id}",
+    "POST /infer/{model_id}", "POST /infer/{model_id}/export", "POST /infer/video/{model_id}",
     "POST /infer/video/{model_id}/stream",
 )  # fmt: skip
 ROUTES: dict[str, dict[str, bool]] = {
@@ -62,7 +63,8 @@ ROUTES: dict[str, dict[str, bool]] = {
             f"GET {T}/jobs", "GET /api/v1/webhooks", "POST /api/v1/webhooks", f"POST {T}/jobs",
             "GET /api/", "GET /models/", "GET /admin/", "GET /api/training/active/", f"GET {OCR}/documents",
             f"POST {OCR}/documents", f"GET {OCR}/models", f"POST {OCR}/models",
-            *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register", "GET /infer/results"),
+            *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register", "GET /infer/results",
+                  "POST /infer/batch/run"),
             "POST /start", "GET /status", "GET /cache_info", "GET /gpu_info", "GET /help",
         ],
         ANYBODY,
@@ -225,6 +227,7 @@ class Town:
             "model_name": self.model(owner), "model_type": "best.pt",
             "preprocessing_id": preprocessing, "dataset_name": dataset, "number": 1,
             "webhook_id": webhook, "delivery_id": 1,
+            "yolo_model_id": self.registered(owner), "session_id": self.session(owner),
             "dataset_id": images, "static_path": f"datasets/{images}/v1/images/train/x.jpg",
             "task_id": task, "job_id": job, "path": "x", "name": "index.html", "build_id": "x", "asset": "app.js", "gpu_id": 0, "token_id": token,
             "user_id": self.ids["someone"], "workspace_id": self.team,
@@ -265,6 +268,21 @@ class Town:
         )
         return name
 
+    def registered(self, owner: Actor) -> str:
+        """A model of the YOLO platform; nothing of these tests loads it."""
+        weights = self.site.home / "no weights"
+        weights.touch()
+        return add_model(self.site.services, owner, weights, f"model_{next(COUNT)}", team_id=self.team).id
+
+    def session(self, owner: Actor) -> str:
+        sessions = self.site.services.inference.sessions
+        with sessions.files.draft() as draft:
+            for name in ("video.mp4", "results.csv", "metadata.json"):
+                (draft / name).touch()
+            (draft / "images").mkdir()
+            summary = {"images": 0, "detections": 0}
+            return sessions.keep(owner, sessions.new_id(), draft, "export", [], summary, self.team, durable=False).id
+
     def dataset(self, owner: Actor) -> str:
         """Not prepared: nothing of these tests reads its files."""
         archive = io.BytesIO()
@@ -278,6 +296,12 @@ class Town:
 def town(site: Site) -> Town:
     site.gpus(1)
     return Town(site)
+
+
+def place(path: str, things: dict[str, object]) -> str:
+    """Models of the YOLO platform have other ids than those of OCR."""
+    model = "yolo_model_id" if "/infer/" in path else "model_id"
+    return path.format(**things | {"model_id": things[model]})
 
 
 def routes(site: Site) -> list[str]:
@@ -299,7 +323,7 @@ def test_who_may(town: Town, route: str) -> None:
     for name, allowed in ROUTES[route].items():
         if allowed and route in STREAMS:
             continue
-        target = path.format(**things) + QUERIES.get(route, "")
+        target = place(path, things) + QUERIES.get(route, "")
         status = town.site.call(method, target, BODIES.get(route), who=town.actor(name), whole=True).status_code
         refused = 404 if route in HIDDEN else 403
         assert (status == refused) is not allowed and status != 401, f"{name}: {status}"
@@ -327,4 +351,4 @@ def test_a_token_that_may_only_read_changes_nothing(town: Town, route: str) -> N
             "POST /api/v1/webhooks": {"url": "http://hooks.invalid/"},
         }[route]  # fmt: skip
     who = town.actor(name, frozenset({Scope.READ}))
-    assert town.site.call(method, path.format(**town.things()), body, who=who, whole=True).status_code == 403
+    assert town.site.call(method, place(path, town.things()), body, who=who, whole=True).status_code == 403

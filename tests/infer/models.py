@@ -16,7 +16,7 @@ from api.services.store import yolo_models as store
 from api.settings import ROOT
 from tests.yolo.shapes import CLASSES
 
-#: the scores of a new head are next to nothing; these are about a half
+#: the scores of a new head are next to nothing; with `sees` they are about a half
 CODE = """
 import sys
 from pathlib import Path
@@ -33,16 +33,19 @@ for seed in range(int(sys.argv[3])):
     model.model.names = dict(enumerate(sys.argv[4].split(",")))
     model.model.args = {}
     for last in model.model.model[-1].cv3:
-        last[-1].bias.data.fill_(0.1)
+        if sys.argv[5] == "sees":
+            last[-1].bias.data.fill_(0.1)
     model.ckpt = {}
     model.save(home / f"{seed}.pt")
 """
 
 
-def make_weights(python: str, home: Path, count: int = 1, architecture: str = "yolov8tiny.yaml") -> list[Path]:
+def make_weights(
+    python: str, home: Path, count: int = 1, architecture: str = "yolov8tiny.yaml", sees: bool = True
+) -> list[Path]:
     """Weights of three classes, as many different ones."""
     env = {**os.environ, **FIXED_ENV, "YOLO_CONFIG_DIR": str(home), "PYTHONPATH": str(ROOT)}
-    argv = [python, "-c", CODE, str(home), architecture, str(count), ",".join(CLASSES)]
+    argv = [python, "-c", CODE, str(home), architecture, str(count), ",".join(CLASSES), "sees" if sees else ""]
     subprocess.run(argv, check=True, timeout=110, env=env, cwd=home, stdout=subprocess.DEVNULL)
     return [home / f"{seed}.pt" for seed in range(count)]
 
