@@ -31,7 +31,10 @@ from api.routes import (
     training,
     webhooks,
     yolo_datasets,
+    yolo_logs,
+    yolo_models,
     yolo_train_server,
+    yolo_training,
 )
 from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
@@ -72,6 +75,7 @@ from api.services.jobs import JobService
 from api.services.machine import MachineMonitor, usable_cores, usable_memory
 from api.services.ocr_training import OcrTrainingService
 from api.services.ocr_training_end import model_keeper
+from api.services.plain_logs import PlainLogs
 from api.services.prepared import PreparedDatasets
 from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
@@ -80,12 +84,17 @@ from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.webhooks import WebhookService
 from api.services.workspaces import Workspaces
+from api.services.yolo_charts import YoloCharts
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_files import YoloFiles
+from api.services.yolo_model_jobs import YoloModelJobs
+from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
 from api.services.yolo_prepare import Preparer
+from api.services.yolo_registration import ModelRegistrar, require_dataset
 from api.services.yolo_train_server import TrainServer
 from api.services.yolo_train_sets import TrainSets
+from api.services.yolo_training import YoloTraining
 from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
 from api.utils import faults
 from api.utils.outbound import Permitted
@@ -209,7 +218,12 @@ def build_yolo(settings: Settings, db: Database, accounts: AccountService, path:
 
 
 def build_inference(
-    settings: Settings, db: Database, accounts: AccountService, gpus: GpuDesk, environ: Mapping[str, str]
+    settings: Settings,
+    db: Database,
+    accounts: AccountService,
+    models: YoloModels,
+    gpus: GpuDesk,
+    environ: Mapping[str, str],
 ) -> Inference:
     path, libraries = environ.get("PATH", os.defpath), environ.get("LD_LIBRARY_PATH", "")
     process = InferProcess(
@@ -228,7 +242,19 @@ def build_inference(
     )
     sessions = InferSessions(db, InferFiles(settings.data_dir), keep=settings.infer_keep)
     sizes = SizeLimits(settings.infer_image_bytes, settings.infer_video_bytes)
-    return Inference(process, YoloModels(db, settings.data_dir), sessions, accounts, sizes)
+    return Inference(process, models, sessions, accounts, sizes)
+
+
+def build_model_uploads(
+    settings: Settings,
+    db: Database,
+    accounts: AccountService,
+    models: YoloModels,
+    engines: Mapping[str, Engine],
+    path: str,
+) -> YoloModelUploads:
+    runner = ShortExecutor(ROOT, path, python=settings.yolo_python)
+    return YoloModelUploads(db, accounts, models, runner, engines["ultralytics"].availability)
 
 
 def build_train_sets(settings: Settings, datasets: YoloDatasets, path: str) -> TrainSets:
@@ -285,15 +311,19 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     files.prepare()
     ingestion = Ingestion(db, files)
     limits = Limits(settings.stop_grace, settings.stall_seconds, hold_on_failure=settings.on_failure == "hold")
+    models = YoloModels(db, settings.data_dir)
+    registrar = ModelRegistrar(db, models)
     endings = Endings(
-        {"kraken": model_keeper(files), "preprocessing": prepared.on_end},
-        settlers={"ocr_import": ingestion},
-        again={"preprocessing": prepared.reserve},
+        {"kraken": model_keeper(files), "preprocessing": prepared.on_end, "ultralytics": registrar.on_end},
+        settlers={"ocr_import": ingestion, "ultralytics": registrar.settle},
+        again={"preprocessing": prepared.reserve, "ultralytics": require_dataset},
     )
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
-    yolo = build_yolo(settings, db, accounts, environ.get("PATH", os.defpath))
-    train_sets = build_train_sets(settings, yolo, environ.get("PATH", os.defpath))
+    path = environ.get("PATH", os.defpath)
+    yolo = build_yolo(settings, db, accounts, path)
+    train_sets = build_train_sets(settings, yolo, path)
+    history = History(db, workspaces)
     room = machine_room(settings)
     supervisor = Supervisor(
         parts,
@@ -307,7 +337,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         ),
     )
     gpus = GpuDesk(monitor, db, lambda: supervisor.own_pids() | inference.process.pids())
-    inference = build_inference(settings, db, accounts, gpus, environ)
+    inference = build_inference(settings, db, accounts, models, gpus, environ)
     queue = QueueDesk(db, gpus, room, per_user=settings.max_running_per_user)
     jobs = JobService(
         db,
@@ -332,7 +362,8 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         queue=queue,
         datasets=Datasets((yolo.find, prepared.readable)),
         orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
-        history=History(db, workspaces),
+        history=history,
+        plain_logs=PlainLogs(workspaces),
         documents=DocumentService(db, jobs, accounts, ingestion, roots),
         ocr=OcrTrainingService(db, jobs, accounts, files),
         preprocessing=preparing,
@@ -344,7 +375,11 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         supervisor=supervisor,
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
         yolo=yolo,
-        models=YoloModels(db, settings.data_dir),
+        models=models,
+        trainings=YoloTraining(jobs, yolo, models, accounts, settings.data_dir / "weights"),
+        model_uploads=build_model_uploads(settings, db, accounts, models, engines, path),
+        model_jobs=YoloModelJobs(db, jobs, models, yolo, lambda: bool(gpus.known())),
+        charts=YoloCharts(models, history, settings.data_dir / "matplotlib"),
         inference=inference,
         train_server=TrainServer(db, jobs, train_sets, gpus, settings.data_dir / "weights", roots),
         feed=feed,
@@ -364,6 +399,7 @@ def start(services: Services) -> None:
     services.prepared.recover()
     services.yolo.sweep()
     services.inference.sweep()
+    services.models.sweep()
     services.train_server.sweep()
     services.supervisor.start()
     services.webhooks.deliverer.start()
@@ -376,6 +412,7 @@ def stop(services: Services) -> None:
     services.supervisor.close()
     services.yolo.close()
     services.inference.close()
+    services.model_uploads.close()
     services.train_server.close()
     services.webhooks.deliverer.stop()
     services.gpus.monitor.stop()
@@ -396,6 +433,9 @@ BLUEPRINTS = (
     ocr_status.blueprint,
     *yolo_datasets.BLUEPRINTS,
     *infer.BLUEPRINTS,
+    *yolo_training.BLUEPRINTS,
+    *yolo_logs.BLUEPRINTS,
+    *yolo_models.BLUEPRINTS,
     yolo_train_server.blueprint,
 )
 

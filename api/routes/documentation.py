@@ -22,6 +22,8 @@ from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.examples_preprocessing import PREPROCESSING_EXAMPLES
 from api.routes.examples_train_server import TRAIN_SERVER_EXAMPLES
 from api.routes.examples_yolo import YOLO_EXAMPLES
+from api.routes.examples_yolo_models import MODEL_EXAMPLES
+from api.routes.examples_yolo_training import TRAINING_EXAMPLES
 from api.routes.http import enveloped, json_response
 
 ALL_EXAMPLES = {
@@ -32,6 +34,8 @@ ALL_EXAMPLES = {
     **TRAIN_SERVER_EXAMPLES,
     **YOLO_EXAMPLES,
     **INFER_EXAMPLES,
+    **TRAINING_EXAMPLES,
+    **MODEL_EXAMPLES,
 }
 STATIC = Path(__file__).resolve().parent.parent / "static"
 blueprint = Blueprint("documentation", __name__)
@@ -164,7 +168,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     for response in responses.values():
         if is_bare and "$ref" not in response and "content" not in response:
             response["content"] = _json("BareError", {"detail": response["description"]})
-    _complete_special(path, operation)
+    _complete_special(path, method, operation)
     _show(ALL_EXAMPLES.get((method, path), {}), operation)
     operation["responses"] = dict(sorted(responses.items()))
 
@@ -213,12 +217,19 @@ DOWNLOADS = {
     "/media": ("video/mp4", "image/png"),
     "/results/{session_id}/video": ("video/mp4",),
     "/thumbnail": ("image/jpeg",),
+    "/exports/{job_id}/file": ("application/octet-stream",),
 }
-ZIPS = ("/export/annotated", "/export/original", "/results/{session_id}/export")
+ZIPS = (
+    "/export/annotated",
+    "/export/original",
+    "/documents/{document_id}/export",
+    "/models/{model_id}/export",
+    "/results/{session_id}/export",
+)
 FRAMES = "/infer/video/{model_id}/stream"
 
 
-def _complete_special(path: str, operation: dict[str, Any]) -> None:
+def _complete_special(path: str, method: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if path.endswith(FRAMES):
         content = {"text/event-stream": {"schema": {"type": "string"}, "example": FRAMES_EXAMPLE}}
@@ -240,8 +251,10 @@ def _complete_special(path: str, operation: dict[str, Any]) -> None:
     elif path.endswith("/infer/{model_id}"):
         picture = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
         responses["200"]["content"] |= picture
-    elif path.endswith("/documents/{document_id}/export") or path.endswith(ZIPS):
+    elif method == "get" and path.endswith(ZIPS):
         responses["200"]["content"] = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
+    elif path.endswith("/charts"):
+        responses["200"] = {"description": "the chart", "content": {"image/png": {"schema": {"type": "string"}}}}
     elif path.startswith("/static/"):
         _complete_image(operation)
     elif path == "/help":
@@ -300,12 +313,19 @@ FRAMES_EXAMPLE = (
     '"detections":[]}\n\n'
     'data: {"type":"complete","processed_frames":300}\n\n'
 )
+_TEXT_STREAM = (
+    "id: 1046\ndata: ultralytics 8.4.190 is told to train\n\n"
+    "id: 1061\ndata: Starting training for 50 epochs...\n\n"
+    'event: end\ndata: {"status":"completed"}\n\n'
+)
 #: these begin with the whole state, whatever their client has seen before
 WHOLE_STREAMS = ("/api/v1/system/live",)
 STREAM_EXAMPLES = {
     "/api/v1/system/live": "event: machine\n"
     'data: {"overview":{"uptime":81.2,"version":"0.1.0"},"gpus":[]}\n\n'
     'event: job\ndata: {"task_id":"train_20261121_104951_5f2c8a1b","status":"running"}\n\n',
+    "/logs/stream": _TEXT_STREAM,
+    "/api/v1/logs/stream": _TEXT_STREAM,
     "/api/v1/training/{task_id}/logs/stream": "id: 4096\n"
     'data: {"line_number":57,"timestamp":"2026-11-21T10:49:58.120Z","level":"INFO","type":"train",'
     '"message":"steps: 12 loss: 0.2181 iter time (s): 0.391 samples/sec: 10.230","epoch":1,"step":12}\n\n'
@@ -321,15 +341,36 @@ STREAM_EXAMPLES = {
 
 
 def _name_parameters(path: str, parameters: list[dict[str, Any]]) -> None:
+    first = path.removeprefix("/api/v1").split("/")[1]
     for parameter in parameters:
         if parameter["in"] == "path":
             name = parameter["name"]
-            own = YOLO_PARAMETERS if dialect_of(path).name == "yolo_platform" else PATH_PARAMETERS
-            parameter.update(own.get(name) or PATH_PARAMETERS[name])
+            parameter.update(PATH_PARAMETERS.get(f"{first}/{name}") or PATH_PARAMETERS[name])
 
 
 _ROW = {"type": "integer", "minimum": 1}
+#: by name; `train/job_id`: below /train
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
+    "train/job_id": {
+        "description": "the training's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "job_20240115_123456_5f2c",
+    },
+    "models/model_id": {
+        "description": "the model's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "model_20240115_123456",
+    },
+    "infer/model_id": {
+        "description": "the model's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "model_20240115_123456",
+    },
+    "models/job_id": {
+        "description": "the id of an export or a validation of this model",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "job_20240115_123456_5f2c",
+    },
     "task_id": {
         "description": "the job's id, of whichever dialect",
         "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
@@ -392,14 +433,6 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "line_id": {"description": "the line's id", "schema": _ROW, "example": 3979},
     "model_id": {"description": "the model's id", "schema": _ROW, "example": 7},
     "import_id": {"description": "the import's job", "schema": _ROW, "example": 344},
-}
-#: what the YOLO platform calls by a name that stands for something else elsewhere
-YOLO_PARAMETERS: dict[str, dict[str, Any]] = {
-    "model_id": {
-        "description": "the model's id",
-        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
-        "example": "model_20240115_123456",
-    },
 }
 
 

@@ -19,8 +19,8 @@ from api.routes.forms import FormFile
 from api.routes.http import actor, answer, services
 from api.routes.infer_stream import frame_stream
 from api.routes.mirrored import Mirrored, View
+from api.routes.yolo_datasets import zipped
 from api.services.infer_process import Left
-from api.utils.downloads import attachment
 from api.utils.errors import Invalid, Unavailable
 from api.utils.sse import disconnected
 from api.utils.times import iso
@@ -235,15 +235,7 @@ def delete(session_id: str) -> Response:
 @routes.view("GET", "/results/<task:session_id>/export", None, refusals={409: "the session has no results.csv"})
 def export_zip(session_id: str) -> Response:
     """A session's annotated images, results.csv and metadata.json as a zip."""
-    place = services().streams.enter()  # it holds a thread for as long as its reader takes
-    try:
-        response = Response(services().inference.sessions.zip(actor(), session_id), mimetype="application/zip")
-    except BaseException:
-        place.leave()
-        raise
-    response.call_on_close(place.leave)
-    response.headers["Content-Disposition"] = attachment(f"{session_id}.zip")
-    return response
+    return zipped(lambda: services().inference.sessions.zip(actor(), session_id), f"{session_id}.zip")
 
 
 @routes.view("GET", "/results/<task:session_id>/video", None, refusals={409: "the session has no video"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Response, request
@@ -39,11 +40,19 @@ def upload() -> Response:
 
     Images with YOLO labels in any of the usual layouts, COCO JSON, Pascal VOC XML, or images alone.
     """
+    file, team = uploaded_file("dataset.zip")
+    made = services().yolo.upload(actor(), file.name, file.stream, file.size, team)
+    return answer(_item(made, uploaded=True))
+
+
+def uploaded_file(nameless: str) -> tuple[forms.FormFile, int | None]:
+    """The one file of a form, and the workspace that what it becomes shall be in.
+
+    It is called `nameless` where its client gave no name.
+    """
     actor().require_run()
     forms.only("file", "workspace_id")
-    file = forms.one_file("file", "dataset.zip")
-    made = services().yolo.upload(actor(), file.name, file.stream, file.size, forms.team())
-    return answer(_item(made, uploaded=True))
+    return forms.one_file("file", nameless), forms.team()
 
 
 @routes.view(
@@ -112,15 +121,19 @@ def export_original(query: dict[str, Any], dataset_id: str) -> Response:
 
 
 def _zip(dataset_id: str, version: str, *, labels: bool) -> Response:
+    name = f"{dataset_id}_{version}_{'annotated' if labels else 'original'}.zip"
+    return zipped(lambda: services().yolo.export(actor(), dataset_id, version, labels=labels)[1], name)
+
+
+def zipped(made: Callable[[], Iterator[bytes]], name: str) -> Response:
+    """An archive that is made while it is sent."""
     place = services().streams.enter()  # it holds a thread for as long as its reader takes
     try:
-        _, body = services().yolo.export(actor(), dataset_id, version, labels=labels)
-        response = Response(body, mimetype="application/zip")
+        response = Response(made(), mimetype="application/zip")
     except BaseException:
         place.leave()
         raise
     response.call_on_close(place.leave)
-    name = f"{dataset_id}_{version}_{'annotated' if labels else 'original'}.zip"
     response.headers["Content-Disposition"] = attachment(name)
     return response
 
