@@ -38,7 +38,7 @@ def is_preflight(head: RequestHead, origins: frozenset[str]) -> bool:
 
 #: where files are uploaded, as multipart/form-data
 UPLOADS = re.compile(r"/api/v1/ocr/documents/\d{1,18}/import|(?:/api/v1)?/(?:datasets|models)/upload", re.ASCII)
-INFER = re.compile(r"(?:/api/v1)?/infer/(?:(video)/[^/]+(?:/stream)?|batch/run|[^/]+/export|[^/]+)", re.ASCII)
+INFER = re.compile(r"(?:/api/v1)?/infer/(?:(video)/[^/]+(?:/stream)?|batch/run|[^/]+/export|([^/]+))", re.ASCII)
 INFER_IMAGES = 32  # of the largest size that one request may bring
 
 
@@ -50,7 +50,8 @@ def body_limit(head: RequestHead, settings: Settings) -> int:
         return JSON_BODY
     infers = INFER.fullmatch(head.path)
     if infers is not None:
-        files = settings.infer_video_bytes if infers[1] else INFER_IMAGES * settings.infer_image_bytes
+        images = 1 if infers[2] else INFER_IMAGES
+        files = settings.infer_video_bytes if infers[1] else images * settings.infer_image_bytes
         return files + JSON_BODY
     return sys.maxsize if UPLOADS.fullmatch(head.path) else JSON_BODY
 

@@ -286,8 +286,10 @@ class InferProcess:
         life.child.kill()
 
     def pids(self) -> frozenset[int]:
-        with self._lock:
-            return frozenset() if self._life is None or self._life.child is None else frozenset({self._life.child.pid})
+        """Takes no lock: who asks may hold the database's, which we ask for while we hold ours."""
+        life = self._life
+        pid = None if life is None or life.child is None else life.child.pid
+        return frozenset() if pid is None else frozenset({pid})
 
     def tidy(self) -> None:
         """Now and then: ends a process that nobody needs, or that has grown too large."""

@@ -7,6 +7,8 @@ import csv
 import io
 import json
 import struct
+import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +19,13 @@ import pytest
 from werkzeug.test import TestResponse
 
 from api.models.accounts import Actor, Role, scopes_of
+from api.models.inference import LookOptions, SentFile
+from api.models.room import Room
 from api.services.executors.warm import WarmExecutor
 from api.services.gpus.fake import FakeSource
 from api.services.infer_gpu import InferGpu
 from api.services.infer_process import InferLimits, InferProcess
+from api.services.store import leases
 from api.settings import ROOT
 from tests.dialects.conftest import Site, envelope, make_site, strict
 from tests.infer.models import add_model
@@ -76,7 +81,7 @@ def toy_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         add_model(site.services, OWNER, weights, kind)
     inference = site.services.inference
     process = InferProcess(
-        WarmExecutor(ROOT, __import__("sys").executable, "/usr/bin"),
+        WarmExecutor(ROOT, sys.executable, "/usr/bin"),
         InferGpu(site.services.db, site.services.gpus, True),
         InferLimits(4, 300.0, 1 << 30, 20.0, 600.0),
         home=home / "config",
@@ -286,8 +291,6 @@ def test_a_stream_that_nobody_reads_ends(toy_site: Site) -> None:
     for started in (False, True):
         with toy_site.app.test_request_context("/infer/video/endless/stream", method="POST"):
             model = inference.model(OWNER, "endless")
-            from api.models.inference import LookOptions, SentFile
-
             sent = SentFile("x.mp4", io.BytesIO(b"video"), 5)
             frames = inference.frames(OWNER, model, sent, LookOptions())
             if started:
@@ -298,6 +301,37 @@ def test_a_stream_that_nobody_reads_ends(toy_site: Site) -> None:
         twin.ok(twin.image())  # told after the cancellation, over the same socket
         assert child_log(toy_site).count("cancelled") == before + 1
     assert not list((inference.sessions.files.root / ".drafts").iterdir())
+
+
+# ---- the GPU
+
+
+def test_a_gpu_is_leased_like_a_job_s(toy_site: Site) -> None:
+    inference, twin = toy_site.services.inference, Twin(toy_site, "")
+    life = inference.process._life
+    if life is not None and life.child is not None:  # it began without one
+        inference.process._retire(life)
+    toy_site.gpus(1)
+    try:
+        twin.ok(twin.image())
+        (gpu,) = toy_site.get("/api/v1/gpu/status")["gpus"]
+        assert (gpu["status"], gpu["task_type"], gpu["current_task"]) == ("busy", "inference", None)
+        assert toy_site.services.gpus.view().why_not(0) == "GPU 0 by inference"
+        with toy_site.services.db.read() as connection:
+            assert leases.left_of(connection, Room(gpus=(0,))).gpus == ()
+        job = toy_site.queued(gpu_id=None)
+        assert toy_site.services.queue.reason(job)
+        inference.process._used -= 100
+        inference.process.tidy()  # a job waits
+        deadline = time.monotonic() + 20
+        while toy_site.services.gpus.view().free != (0,):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        twin.ok(twin.image())  # on the CPU: the job is not overtaken
+        assert toy_site.services.gpus.view().free == (0,)
+    finally:
+        toy_site.gpus(0)
+        toy_site.empty()
 
 
 # ---- sessions

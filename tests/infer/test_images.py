@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import random
 import struct
 import subprocess
@@ -191,7 +192,6 @@ def test_requests_that_wait_together_run_as_one_batch(weights: list[Path], tmp_p
 
 def test_weights_of_another_make_are_refused(inference: Inference, tmp_path: Path) -> None:
     """A pickle of a stranger's is not run."""
-    import pickle
 
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:

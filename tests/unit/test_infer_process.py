@@ -16,12 +16,14 @@ from typing import Any
 import psutil
 import pytest
 
+from api.services.access import RequestHead
 from api.services.executors.warm import WarmExecutor
 from api.services.infer_files import harmless
 from api.services.infer_process import InferLimits, InferProcess, Left
-from api.settings import ROOT
+from api.settings import ROOT, load
 from api.utils.errors import Unavailable
 from api.utils.framing import Torn, receive, send
+from api.web import JSON_BODY, body_limit
 
 OPTIONS = {"conf": 0.25, "iou": 0.7, "imgsz": 64, "max_det": 300, "classes": None}
 
@@ -234,6 +236,23 @@ def test_it_goes_with_the_thread_that_keeps_it(tmp_path: Path) -> None:
     )
     child._sock.shutdown(socket.SHUT_RDWR)
     assert ended.wait(20) and child.rss() == 0
+
+
+# ---- what may be sent
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        ("/infer/model_a", 10), ("/api/v1/infer/model_a", 10), ("/infer/batch/run", 320), ("/infer/a/export", 320),
+        ("/infer/video/a", 5000), ("/api/v1/infer/video/a/stream", 5000), ("/infer/results/a/export", 0),
+        ("/infer/a/b/c", 0),
+    ],
+)  # fmt: skip
+def test_how_long_a_body_may_be(path: str, limit: int, tmp_path: Path) -> None:
+    given = {"data_dir": str(tmp_path), "infer_image_bytes": "10", "infer_video_bytes": "5000"}
+    head = RequestHead("POST", path, "", {"content-type": "multipart/form-data"}, frozenset(), "", 0, "", 0)
+    assert body_limit(head, load(given, {})) == limit + JSON_BODY
 
 
 # ---- messages

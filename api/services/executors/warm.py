@@ -40,9 +40,9 @@ class WarmChild:
         self.heard = time.monotonic()
 
     @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+    def pid(self) -> int | None:
+        """None where it could not be started."""
+        return None if self._process is None else self._process.pid
 
     def send(self, header: Mapping[str, Any], payload: bytes | memoryview = b"") -> None:
         """Raises Gone."""
@@ -108,7 +108,7 @@ class WarmChild:
                 self.heard = time.monotonic()
                 self._on_message(message)
         except (OSError, Torn, ValueError) as problem:
-            log.warning("process %d is not understood: %s", self.pid, problem)
+            log.warning("process %s is not understood: %s", self.pid, problem)
 
 
 class WarmExecutor:
