@@ -76,7 +76,7 @@ class InferStreamForm(LookQuery):
     file = fields.Raw(required=True, metadata={**_BINARY, "description": "mp4, mov, mkv, webm, avi, flv, mpeg"})
 
 
-class BoxSchema(Answer):
+class InferBoxSchema(Answer):
     x1 = fields.Float(metadata={"description": "pixels from the left, as all x"})
     y1 = fields.Float(metadata={"description": "pixels from the top, as all y"})
     x2 = fields.Float()
@@ -95,7 +95,7 @@ class FlatDetectionSchema(Answer):
 
 class DetectionSchema(FlatDetectionSchema):
     confidence = fields.Float(metadata={"description": "0 to 1; conf"})
-    bbox = fields.Nested(BoxSchema)
+    bbox = fields.Nested(InferBoxSchema)
 
 
 class InferredSchema(Answer):
