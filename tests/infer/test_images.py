@@ -23,7 +23,7 @@ from api.settings import ROOT
 from tests.infer.conftest import PYTHON, Inference, Maker
 from tests.unit.test_infer_process import OPTIONS, Seat
 
-pytestmark = pytest.mark.infer
+pytestmark = [pytest.mark.infer, pytest.mark.timeout(300)]
 
 BARE = """
 import json, sys

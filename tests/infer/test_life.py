@@ -14,7 +14,7 @@ from tests.infer.conftest import Maker
 from tests.infer.test_images import picture
 from tests.unit.videos import make_video
 
-pytestmark = pytest.mark.infer
+pytestmark = [pytest.mark.infer, pytest.mark.timeout(300)]
 
 
 def test_its_death_and_hanging_are_answered_with_503(make_inference: Maker, tmp_path: Path) -> None:

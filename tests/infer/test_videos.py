@@ -20,7 +20,7 @@ from tests.acceptance.harness import wait_for
 from tests.infer.conftest import Inference
 from tests.unit.videos import make_video, rotate
 
-pytestmark = pytest.mark.infer
+pytestmark = [pytest.mark.infer, pytest.mark.timeout(300)]
 CHROMIUM = shutil.which("chromium")
 
 
