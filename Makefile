@@ -7,7 +7,7 @@ KRAKEN := .venv-kraken
 KRAKEN_STAMP := $(KRAKEN)/.installed
 CAPTIONS := .venv-captions
 
-.PHONY: help setup demo kraken test test-console test-slow test-kraken test-captions test-yolo lint types arch bench docs check clean
+.PHONY: help setup demo kraken test test-console test-slow test-kraken test-captions test-yolo test-infer chromium lint types arch bench docs check clean
 
 help:
 	@echo "make demo       set up, then train the bundled small diffusion model through the API"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-kraken set up both, then the tests that really train with kraken"
 	@echo "make test-captions  the florence2 captioner, with transformers in $(CAPTIONS)"
 	@echo "make test-yolo  real YOLO trainings on the CPU (some minutes)"
+	@echo "make test-infer inference with real models, its videos played in Chromium"
 	@echo "make check      lint, types and layers"
 	@echo "make bench      measure, as ratios to a baseline of the same run"
 	@echo "make docs       write docs/openapi.json"
@@ -45,13 +46,15 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo and not console"
+	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo and not infer and not console"
 
-test-console: setup
+test-console: setup chromium
+	$(BIN)/python -m pytest -m console tests/console
+
+chromium:
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-noto-cjk >/dev/null; } || \
-	  { echo "test-console CANNOT RUN: there is no chromium, and it cannot be installed here (apt-get install chromium)" >&2; exit 1; }
-	$(BIN)/python -m pytest -m console tests/console
+	  { echo "$(MAKECMDGOALS) CANNOT RUN: there is no chromium, and it cannot be installed here (apt-get install chromium)" >&2; exit 1; }
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
@@ -72,6 +75,9 @@ $(CAPTIONS)/.installed: requirements/captions.txt $(STAMP)
 
 test-yolo: setup
 	$(BIN)/python -m pytest -m yolo tests/yolo
+
+test-infer: setup chromium
+	$(BIN)/python -m pytest -m infer tests/infer
 
 check: lint types arch
 

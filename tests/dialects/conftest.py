@@ -245,8 +245,8 @@ def envelope(response: TestResponse) -> Any:
     return body
 
 
-def make_site(home: Path, source: FakeSource) -> Site:
-    settings = load({"data_dir": str(home)}, {})
+def make_site(home: Path, source: FakeSource, **given: str) -> Site:
+    settings = load({"data_dir": str(home), **given}, {})
     services = composition.build_services(settings, {}, source)
     app = composition.build_app(services)
     site = Site(app, services, source, home, Documented(app))
