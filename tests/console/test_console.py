@@ -180,7 +180,14 @@ def test_both_languages_have_the_same_words(site: Service, visit: Visitor) -> No
     expect(page.get_by_role("link", name="Home")).to_be_visible()
     base = page.locator("script[type=module]").get_attribute("src").removesuffix("app.js")  # type: ignore[union-attr]
     static = REPO / "api" / "static" / "ui"
-    modules = [str(p.relative_to(static)) for p in [*static.glob("pages/**/*.js"), *static.glob("components/words.js")]]
+    modules = [
+        str(p.relative_to(static))
+        for p in [
+            *static.glob("pages/**/*.js"),
+            *static.glob("components/*.text.js"),
+            *static.glob("components/words.js"),
+        ]
+    ]
     tables = page.evaluate(
         """async ([base, modules]) => {
           for (const module of modules) await import(base + module);

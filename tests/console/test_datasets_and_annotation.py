@@ -67,7 +67,9 @@ class Task:
 
 
 def new_task(site: Service, labelled: int = 0) -> Task:
-    upload = site.client.post("/api/v1/datasets/upload", files={"file": (f"{NASTY}.zip", packed(files(labelled=labelled)))})
+    upload = site.client.post(
+        "/api/v1/datasets/upload", files={"file": (f"{NASTY}.zip", packed(files(labelled=labelled)))}
+    )
     assert upload.status_code == 200, upload.text
     dataset = upload.json()["data"]["dataset_id"]
     made = site.client.post("/api/v1/annotations/tasks", json={"dataset_id": dataset})
@@ -176,7 +178,9 @@ def test_a_box_is_drawn_and_exported(site: Service, visit: Visitor) -> None:
     name = task.item(image)["image_path"].rpartition("/")[2].removesuffix(".png")
     number, x, y, width, height = task.exported()[name].split()
     assert number == "2"
-    assert [float(v) for v in (x, y, width, height)] == pytest.approx([90 / 320, 70 / 240, 100 / 320, 80 / 240], abs=0.01)
+    assert [float(v) for v in (x, y, width, height)] == pytest.approx(
+        [90 / 320, 70 / 240, 100 / 320, 80 / 240], abs=0.01
+    )
     drag(page, (90, 70), (110, 90))  # the chosen box moves
     drag(page, (160, 130), (200, 150))  # its corner
     page.keyboard.press("Control+s")
@@ -276,7 +280,9 @@ def test_a_name_is_text_and_nothing_serious_for_axe(site: Service, shown: Task, 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_phone_scrolls_one_way(site: Service, shown: Task, visit: Visitor, place: str) -> None:
-    page = visit(site.url, viewport={"width": 390, "height": 844}).go(place.format(dataset=shown.dataset, task=shown.id))
+    page = visit(site.url, viewport={"width": 390, "height": 844}).go(
+        place.format(dataset=shown.dataset, task=shown.id)
+    )
     expect(page.get_by_text(NASTY).locator("visible=true").first).to_be_visible()
     assert page.evaluate("document.querySelector('main').scrollWidth <= document.querySelector('main').clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -85,7 +85,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             f"GET {T}/{{task_id}}/artifacts", f"GET {T}/{{task_id}}/artifacts/{{path}}", f"GET {T}/jobs/{{job_id}}",
             f"GET {T}/jobs/{{job_id}}/logs", "GET /api/v1/auth/workspaces/{workspace_id}/members", "GET /api/v1/webhooks/{webhook_id}",
             "GET /api/v1/webhooks/{webhook_id}/deliveries", "GET /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
-            *both(f"GET {Y}", f"GET {Y}/export/annotated", f"GET {Y}/export/original"), "GET /static/{static_path}",
+            *both(f"GET {Y}", f"GET {Y}/prepare", f"GET {Y}/export/annotated", f"GET {Y}/export/original"), "GET /static/{static_path}",
             *both(*INFER, f"GET {S}", f"GET {S}/export", f"GET {S}/video"),
             *both(f"GET {TRAIN}", "GET /logs/stream", "GET /logs/tail", "GET /logs/lines"),
             *both(f"GET {A}", f"GET {A}/items", f"GET {A}/items/{{image_id}}", f"GET {A}/export"),

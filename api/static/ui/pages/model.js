@@ -1,7 +1,7 @@
 // One model: what it is, where it comes from, how it learned, and what it sees.
 import { html } from "../core/view.js";
 import { get, part, put, remove } from "../core/api.js";
-import { ago, bytes, integer, moment, NONE, number } from "../core/format.js";
+import { ago, bytes, integer, moment, number } from "../core/format.js";
 import { go, jobLink, link } from "../core/router.js";
 import { Button, confirm, Loading, Panel, Problem, say, useLoad } from "../components/index.js";
 import { EditAbout, Tags } from "../components/about.js";
@@ -12,7 +12,7 @@ import { Try } from "./model/try.js";
 import { Validations } from "./model/validations.js";
 import { t } from "./model.text.js";
 
-const LOSSES = ["train_box_loss", "train_cls_loss", "train_dfl_loss", "val_box_loss", "val_cls_loss", "val_dfl_loss"];
+const NAMED = ["train_box_loss", "train_cls_loss", "train_dfl_loss", "val_box_loss", "val_cls_loss", "val_dfl_loss"];
 const METRICS = ["metrics_mAP50", "metrics_mAP50_95", "metrics_precision", "metrics_recall"];
 
 export default function Model({ id }) {
@@ -66,8 +66,10 @@ function About({ model }) {
 
 function Curves({ history }) {
   if (!history?.epochs?.length) return null;
-  const lines = (names) => names.filter((name) => history[name]?.some((value) => value !== null)).map((name) => ({ name: t(name), points: history.epochs.map((epoch, index) => [epoch, history[name][index] ?? null]) }));
-  return [["losses", LOSSES], ["metrics", METRICS]].map(([title, names]) => {
+  const losses = Object.keys(history).filter((name) => name.endsWith("_loss")).sort(); // some models have others than those named
+  const word = (name) => (NAMED.includes(name) || METRICS.includes(name) ? t(name) : name);
+  const lines = (names) => names.filter((name) => history[name]?.some((value) => value !== null)).map((name) => ({ name: word(name), points: history.epochs.map((epoch, index) => [epoch, history[name][index] ?? null]) }));
+  return [["losses", losses], ["metrics", METRICS]].map(([title, names]) => {
     const drawn = lines(names);
     return drawn.length > 0 && html`<${Panel} key=${title} title=${t(title)}><${Chart} name=${t(title)} lines=${drawn} /><//>`;
   });
