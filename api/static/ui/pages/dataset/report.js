@@ -25,7 +25,7 @@ function Found({ found }) {
     ["training", found.train_count], ["validation", found.val_count], ["test", found.test_count], ["boxes", report.box_count],
     ["empty", report.empty_count], ["duplicates", report.duplicate_count], ["leaks", report.leak_count],
   ];
-  return html`<div class="body stack">
+  return html`<div class="body stack report">
     <dl class="figures">${figures.map(([key, value]) => html`<div key=${key}><dt>${t(key)}</dt><dd class=${key === "leaks" && value ? "hot" : ""}>${integer(value)}</dd></div>`)}
       <div><dt>${t("split")}</dt><dd><small>${report.split === "made" ? t("made", { seed: report.seed }) : t("kept")}</small></dd></div></dl>
     <div class="split"><${Classes} classes=${found.classes} counts=${report.class_counts} /><${Issues} issues=${found.issues} counts=${report.issue_counts} /></div>
