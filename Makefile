@@ -7,7 +7,7 @@ KRAKEN := .venv-kraken
 KRAKEN_STAMP := $(KRAKEN)/.installed
 CAPTIONS := .venv-captions
 
-.PHONY: help setup demo kraken test test-slow test-kraken test-captions test-yolo lint types arch bench docs check clean
+.PHONY: help setup demo kraken test test-slow test-kraken test-captions test-yolo test-postgres lint types arch bench docs check clean
 
 help:
 	@echo "make demo       set up, then train the bundled small diffusion model through the API"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-kraken set up both, then the tests that really train with kraken"
 	@echo "make test-captions  the florence2 captioner, with transformers in $(CAPTIONS)"
 	@echo "make test-yolo  real YOLO trainings on the CPU (some minutes)"
+	@echo "make test-postgres  the tests of the store, of the dialects and of two services, over PostgreSQL"
 	@echo "make check      lint, types and layers"
 	@echo "make bench      measure, as ratios to a baseline of the same run"
 	@echo "make docs       write docs/openapi.json"
@@ -44,7 +45,7 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo"
+	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo and not postgres"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
@@ -65,6 +66,22 @@ $(CAPTIONS)/.installed: requirements/captions.txt $(STAMP)
 
 test-yolo: setup
 	$(BIN)/python -m pytest -m yolo tests/yolo
+
+# the store and what writes through it; the rest of the suite never sees which database it is
+POSTGRES_SELECTION := tests/unit/test_store_feed.py tests/unit/test_store_jobs.py tests/unit/test_store_lists.py \
+  tests/unit/test_store_metrics.py tests/unit/test_queue.py tests/unit/test_migrate.py tests/unit/test_accounts.py \
+  tests/unit/test_documents.py tests/unit/test_ingest.py tests/unit/test_job_service.py tests/unit/test_supervisor.py \
+  tests/unit/test_webhooks.py tests/unit/test_admin.py tests/dialects/test_training_v1.py tests/dialects/test_jobs.py \
+  tests/dialects/test_auth.py tests/dialects/test_ocr_status.py tests/dialects/test_preprocessing.py \
+  tests/dialects/test_webhooks.py tests/dialects/test_yolo_datasets.py tests/acceptance/test_lifecycle.py
+
+test-postgres: setup
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	    echo "Installing PostgreSQL ..." && apt-get install -qq -y postgresql >/dev/null; } || \
+	  { echo "test-postgres: there is no PostgreSQL server here, and only root on Debian can install it"; exit 1; }
+	$(BIN)/python -m pytest -m "postgres and not slow" tests
+	TRAINYARD_TEST_DATABASE=postgres $(BIN)/python -m pytest -m "not slow and not postgres" $(POSTGRES_SELECTION)
 
 check: lint types arch
 

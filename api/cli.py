@@ -62,15 +62,16 @@ def serve(settings: Settings) -> int:
     """Until SIGTERM or SIGINT; exit status 0 then."""
     from api import app as composition
     from api.logs import configure
-    from api.services.store.database import DamagedDatabase
+    from api.services.store.database import DamagedDatabase, is_postgres
     from api.serving import ServeError
+    from api.utils.locks import DataDirectoryBusy, DirectoryLock
     from api.utils.memory import calm_collector
     from api.web import build_server
 
     configure(settings.log_format)
-    try:
-        lock = composition.DirectoryLock.take(settings.data_dir)
-    except (composition.DataDirectoryBusy, OSError) as problem:
+    try:  # with PostgreSQL a second service may stand by: see api.services.leadership
+        lock = None if is_postgres(settings.database_url) else DirectoryLock.take(settings.data_dir)
+    except (DataDirectoryBusy, OSError) as problem:
         print(f"run.py: {problem}", file=sys.stderr)
         return 1
     try:
@@ -96,5 +97,6 @@ def serve(settings: Settings) -> int:
     services.feed.notify()
     server.close(4.0)
     composition.stop(services)
-    lock.release()
+    if lock is not None:
+        lock.release()
     return 0

@@ -15,6 +15,7 @@ from api.services.feed import Feed
 from api.services.gpus.desk import GpuDesk
 from api.services.history import History
 from api.services.jobs import JobService
+from api.services.leadership import Leadership
 from api.services.machine import MachineMonitor
 from api.services.ocr_training import OcrTrainingService
 from api.services.prepared import PreparedDatasets
@@ -51,6 +52,7 @@ class Services:
     engines: Mapping[str, Engine]
     supervisor: Supervisor
     webhooks: WebhookService
+    leadership: Leadership
     yolo: YoloDatasets
     models: YoloModels
     feed: Feed

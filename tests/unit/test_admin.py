@@ -16,6 +16,7 @@ from api.services.accounts import AccountService
 from api.services.passwords import Cost, Hasher
 from api.services.store.database import Database
 from api.settings import Settings, load
+from tests import postgres
 
 Run = Callable[..., int]
 
@@ -27,7 +28,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return load({"data_dir": str(tmp_path)}, {})
+    return load({"data_dir": str(tmp_path)}, postgres.environment())
 
 
 @pytest.fixture

@@ -173,7 +173,15 @@ def page(
 
 def _keys(order: Sort, seq: ColumnElement[int]) -> list[ColumnElement[Any]]:
     columns = [seq] if order.column == "seq" else [jobs.c[order.column], seq]
-    return [column.desc() if order.descending else column.asc() for column in columns]
+    return [_directed(column, descending=order.descending) for column in columns]
+
+
+def _directed(column: ColumnElement[Any], *, descending: bool) -> ColumnElement[Any]:
+    """What is not there counts as least, which each database sees in its own way unless it is told."""
+    directed = column.desc() if descending else column.asc()
+    if not getattr(column, "nullable", False):
+        return directed
+    return directed.nulls_last() if descending else directed.nulls_first()
 
 
 def _matching(viewer: Viewer, wanted: JobFilter, *, joined: bool = False) -> tuple[Select[Any], ColumnElement[int]]:
@@ -206,7 +214,7 @@ def _conditions(viewer: Viewer, wanted: JobFilter) -> list[ColumnElement[bool]]:
     if wanted.gpu_id is not None and wanted.tag is not None:
         found.append(jobs.c.seq.in_(select(job_gpus.c.job_seq).where(job_gpus.c.gpu_id == wanted.gpu_id)))
     if wanted.q:
-        found.append(or_(*(c.contains(wanted.q, autoescape=True) for c in (jobs.c.id, jobs.c.name))))
+        found.append(or_(*(c.icontains(wanted.q, autoescape=True) for c in (jobs.c.id, jobs.c.name))))
     return found
 
 
@@ -287,9 +295,14 @@ def _free_id(connection: Connection, new_id: Callable[[], str]) -> str:
             return candidate
 
 
+_NEXT_ON_SQLITE = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'jobs'"
+_NEXT_ON_POSTGRES = "SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END FROM jobs_seq_seq"
+
+
 def _next_number(connection: Connection) -> int:
     """What the next row will be numbered; true within a transaction of the one writer."""
-    query = text("SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'jobs'")
+    postgres = connection.dialect.name == "postgresql"
+    query = text(_NEXT_ON_POSTGRES if postgres else _NEXT_ON_SQLITE)
     return int(connection.execute(query).scalar_one())
 
 
