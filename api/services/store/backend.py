@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import Connection, Engine
@@ -26,6 +27,7 @@ class Backend(Protocol):
     #: what its driver raises, as SQLAlchemy wraps it and as it is
     errors: tuple[type[Exception], ...]
     name: str  # for people, without a password
+    kind: str  # sqlite | postgresql
 
     def engine(self, size: int, *, writes: bool) -> Engine:
         """Connections whose transactions read one moment, or write alone: no other writer anywhere."""
@@ -41,6 +43,18 @@ class Backend(Protocol):
 
     def supervisor_lock(self) -> SessionLock | None:
         """Who has it supervises. None: a database of one service."""
+        ...
+
+    def is_empty(self, writer: Engine) -> bool:
+        """Nothing is there yet that a backup could overwrite."""
+        ...
+
+    def dump(self, directory: Path) -> None:
+        """One moment of it, as files. Raises DamagedDatabase."""
+        ...
+
+    def load(self, directory: Path, writer: Engine) -> None:
+        """Where it is empty: all that `dump` wrote, or nothing. Raises DamagedDatabase."""
         ...
 
     def translated(self, problem: Exception) -> Exception | None:

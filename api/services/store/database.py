@@ -80,6 +80,14 @@ class Database:
                 raise
             raise told from problem
 
+    def is_empty(self) -> bool:
+        """There is none yet, or none with anything in it."""
+        return self.backend.is_empty(self._writer)
+
+    def load(self, directory: Path) -> None:
+        """What the backend's `dump` wrote, where it is empty."""
+        self.backend.load(directory, self._writer)
+
     def check_writable(self) -> None:
         """Raises Unavailable when a transaction cannot be had."""
         with self.write(durable=False):

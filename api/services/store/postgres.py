@@ -8,6 +8,9 @@ Every commit is flushed: the server may crash alone, and what a reader of logs r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -24,6 +27,7 @@ from sqlalchemy.types import BigInteger
 from api.services.store.backend import DamagedDatabase, StorageFull
 from api.services.store.migrate import OtherVersion, is_current, upgrade
 from api.services.store.session_lock import SessionLock
+from api.services.store.snapshots import dump_postgres, load_postgres
 from api.utils.errors import Unavailable
 
 MARK = "Trainyard"  # the comment on alembic_version, so that a stranger's database is never migrated
@@ -69,6 +73,8 @@ class PostgresBackend:
 
     errors: tuple[type[Exception], ...] = (DBAPIError, psycopg.Error, PoolTimeout)
 
+    kind = "postgresql"
+
     def __init__(self, url: str) -> None:
         given = make_url(url)
         self.url = given.set(drivername="postgresql+trainyard")
@@ -99,6 +105,31 @@ class PostgresBackend:
         named = self.url.translate_connect_args(username="user", database="dbname")
         return {**CONNECT, **named, **self.url.query}
 
+    def is_empty(self, writer: Engine) -> bool:
+        with self._told(), writer.connect() as connection:
+            return not inspect(connection).get_table_names()
+
+    def dump(self, directory: Path) -> None:
+        with self._told():
+            dump_postgres(self, directory)
+
+    def load(self, directory: Path, writer: Engine) -> None:
+        with self._told():
+            load_postgres(self, directory, writer)
+
+    def mark(self, connection: Connection) -> None:
+        connection.exec_driver_sql(f"COMMENT ON TABLE alembic_version IS '{MARK}'")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except self.errors as problem:
+            told = _line(getattr(problem, "orig", problem))
+            raise DamagedDatabase(f"the database {self.name} cannot be used: {told}") from problem
+        except OtherVersion as problem:
+            raise DamagedDatabase(f"the database {self.name} was made by another version: {problem}") from problem
+
     def before_write(self, connection: Connection, *, durable: bool) -> None:
         """Every commit is flushed, see above."""
 
@@ -119,17 +150,11 @@ class PostgresBackend:
 
     def prepare(self, writer: Engine) -> None:
         """In one transaction, which waits for that of another service that starts."""
-        try:
-            with writer.connect() as connection, connection.begin():
-                _check(connection, self.name)
-                if not is_current(connection):
-                    upgrade(connection)
-                    connection.exec_driver_sql(f"COMMENT ON TABLE alembic_version IS '{MARK}'")
-        except self.errors as problem:
-            told = _line(getattr(problem, "orig", problem))
-            raise DamagedDatabase(f"the database {self.name} cannot be used: {told}") from problem
-        except OtherVersion as problem:
-            raise DamagedDatabase(f"the database {self.name} was made by another version: {problem}") from problem
+        with self._told(), writer.connect() as connection, connection.begin():
+            _check(connection, self.name)
+            if not is_current(connection):
+                upgrade(connection)
+                self.mark(connection)
 
 
 def _check(connection: Connection, name: str) -> None:

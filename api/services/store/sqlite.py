@@ -20,6 +20,7 @@ from sqlalchemy.pool import QueuePool
 
 from api.services.store.backend import DamagedDatabase, StorageFull
 from api.services.store.migrate import OtherVersion, is_current, upgrade
+from api.services.store.snapshots import dump_sqlite, load_sqlite
 from api.utils.errors import Unavailable
 
 APPLICATION_ID = 0x54524E59  # "TRNY", so that a stranger's SQLite file is never migrated
@@ -39,6 +40,8 @@ class SqliteBackend:
     """A file of our own."""
 
     errors: tuple[type[Exception], ...] = (OperationalError, sqlite3.OperationalError)  # the driver's own: BEGIN is its
+
+    kind = "sqlite"
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -66,6 +69,15 @@ class SqliteBackend:
     def supervisor_lock(self) -> None:
         """The data directory's lock is enough."""
 
+    def is_empty(self, writer: Engine) -> bool:
+        return not any(self.path.with_name(self.path.name + end).exists() for end in ("", "-wal"))
+
+    def dump(self, directory: Path) -> None:
+        dump_sqlite(self, directory)
+
+    def load(self, directory: Path, writer: Engine) -> None:
+        load_sqlite(self, directory)
+
     def translated(self, problem: Exception) -> Exception | None:
         text = str(getattr(problem, "orig", problem))
         if "database is locked" in text:
@@ -79,7 +91,7 @@ class SqliteBackend:
     def prepare(self, writer: Engine) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.path.exists():
-            self._check_owner()
+            self.check_owner()
         else:
             self._create()
         try:
@@ -96,7 +108,7 @@ class SqliteBackend:
             raise DamagedDatabase(f"the database {self.path} was made by another version: {problem}") from problem
         self.path.chmod(0o600)
 
-    def _check_owner(self) -> None:
+    def check_owner(self) -> None:
         """From the header alone: SQLite itself would turn a stranger's file into WAL mode, and empty a cut one."""
         with open(self.path, "rb") as file:
             header = file.read(100)
