@@ -57,6 +57,10 @@ class Backend(Protocol):
         """Where it is empty: all that `dump` wrote, or nothing. Raises DamagedDatabase."""
         ...
 
+    def examine(self) -> tuple[bool | None, str]:
+        """For `run.py doctor`: whether it can be used (None: it is yet to be made), and in words what there is."""
+        ...
+
     def translated(self, problem: Exception) -> Exception | None:
         """As Unavailable or StorageFull; None where it is a fault of ours."""
         ...

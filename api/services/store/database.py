@@ -17,7 +17,11 @@ from sqlalchemy import Connection, make_url
 from api.services.store.backend import Backend, DamagedDatabase, StorageFull
 from api.services.store.sqlite import SqliteBackend
 
-__all__ = ["DamagedDatabase", "Database", "StorageFull", "is_postgres"]
+__all__ = ["DamagedDatabase", "Database", "NoDriver", "StorageFull", "backend_of", "is_postgres"]
+
+
+class NoDriver(DamagedDatabase):
+    """The database's Python driver is not installed."""
 
 
 def is_postgres(url: str) -> bool:
@@ -27,8 +31,10 @@ def is_postgres(url: str) -> bool:
 def backend_of(url: str) -> Backend:
     if not is_postgres(url):
         return SqliteBackend(Path(make_url(url).database or ""))
-    from api.services.store.postgres import PostgresBackend  # its driver is an extra
-
+    try:
+        from api.services.store.postgres import PostgresBackend  # its driver is an extra
+    except ModuleNotFoundError as problem:
+        raise NoDriver(f"PostgreSQL needs {problem.name}: pip install -r requirements/postgres.txt") from None
     return PostgresBackend(url)
 
 

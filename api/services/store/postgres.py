@@ -117,6 +117,24 @@ class PostgresBackend:
         with self._told():
             load_postgres(self, directory, writer)
 
+    def examine(self) -> tuple[bool | None, str]:
+        engine = self.engine(1, writes=False)
+        try:
+            with self._told(), engine.connect() as connection:
+                version = connection.exec_driver_sql("SHOW server_version").scalar()
+                told = f"PostgreSQL {version}, {self.name}"
+                _check(connection, self.name)
+                if not inspect(connection).get_table_names():
+                    return None, f"{told}: its tables will be made at the first start"
+                size = connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one()
+                leads = connection.execute(text(_HOLDER), {"key": LOCKS, "which": SUPERVISOR}).scalar()
+                who = "a service supervises" if leads else "no service supervises now"
+                return True, f"{told}, {size / 1024**2:.1f} MiB, {who}"
+        except DamagedDatabase as problem:
+            return False, str(problem)
+        finally:
+            engine.dispose()
+
     def mark(self, connection: Connection) -> None:
         connection.exec_driver_sql(f"COMMENT ON TABLE alembic_version IS '{MARK}'")
 
@@ -155,6 +173,12 @@ class PostgresBackend:
             if not is_current(connection):
                 upgrade(connection)
                 self.mark(connection)
+
+
+_HOLDER = (
+    "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid::bigint = :key "
+    "AND objid::bigint = :which AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 def _check(connection: Connection, name: str) -> None:

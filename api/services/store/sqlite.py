@@ -78,6 +78,18 @@ class SqliteBackend:
     def load(self, directory: Path, writer: Engine) -> None:
         load_sqlite(self, directory)
 
+    def examine(self) -> tuple[bool | None, str]:
+        told = f"SQLite {sqlite3.sqlite_version}, {self.path}"
+        if not self.path.exists():
+            return None, f"{told}: will be made at the first start"
+        try:
+            with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)) as raw:
+                verdict = raw.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.Error as problem:
+            verdict = str(problem)
+        size = self.path.stat().st_size / 1024**2
+        return verdict == "ok", f"{told}, {size:.1f} MiB" if verdict == "ok" else f"{told} is damaged: {verdict}"
+
     def translated(self, problem: Exception) -> Exception | None:
         text = str(getattr(problem, "orig", problem))
         if "database is locked" in text:
