@@ -80,6 +80,7 @@ class LocalExecutor:
             "env": dict(command.env),
             "cwd": command.cwd,
             "log": str(workspace.log.absolute()),
+            "errors": str(workspace.errors.absolute()) if command.errors_apart else None,
             "linger": self._linger,
             "memory_limit": resources.memory,
             "affinity": list(resources.cpu_ids) or None,
