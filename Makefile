@@ -7,7 +7,7 @@ KRAKEN := .venv-kraken
 KRAKEN_STAMP := $(KRAKEN)/.installed
 CAPTIONS := .venv-captions
 
-.PHONY: help setup demo kraken test test-slow test-kraken test-captions test-yolo test-postgres lint types arch bench docs check clean
+.PHONY: help setup demo kraken test test-slow test-kraken test-captions test-yolo test-postgres test-deploy lint types arch bench docs check clean
 
 help:
 	@echo "make demo       set up, then train the bundled small diffusion model through the API"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-captions  the florence2 captioner, with transformers in $(CAPTIONS)"
 	@echo "make test-yolo  real YOLO trainings on the CPU (some minutes)"
 	@echo "make test-postgres  the tests of the store, of the dialects and of two services, over PostgreSQL"
+	@echo "make test-deploy  the service behind a real nginx, as deploy/ has it"
 	@echo "make check      lint, types and layers"
 	@echo "make bench      measure, as ratios to a baseline of the same run"
 	@echo "make docs       write docs/openapi.json"
@@ -45,7 +46,7 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo and not postgres"
+	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo and not postgres and not deploy"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
@@ -81,7 +82,14 @@ test-postgres: setup
 	    echo "Installing PostgreSQL ..." && apt-get install -qq -y postgresql >/dev/null; } || \
 	  { echo "test-postgres: there is no PostgreSQL server here, and only root on Debian can install it"; exit 1; }
 	$(BIN)/python -m pytest -m "postgres and not slow" tests
-	TRAINYARD_TEST_DATABASE=postgres $(BIN)/python -m pytest -m "not slow and not postgres" $(POSTGRES_SELECTION)
+	TRAINYARD_TEST_DATABASE=postgres $(BIN)/python -m pytest -m "not slow and not postgres and not deploy" $(POSTGRES_SELECTION)
+
+test-deploy: setup
+	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || \
+	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	    echo "Installing nginx ..." && apt-get install -qq -y --no-install-recommends nginx-light >/dev/null; } || \
+	  { echo "test-deploy: there is no nginx here, and only root on Debian can install it"; exit 1; }
+	$(BIN)/python -m pytest -m deploy tests
 
 check: lint types arch
 

@@ -26,6 +26,7 @@ ROWS_ALONE = frozenset(
         "ocr.train",
         "ocr.evaluate",
         "preprocessing.cancel",
+        "YOLO train server.terminate",
     }
 )
 
