@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUNDLED_TRAINER = ROOT / "examples" / "mini_diffusion_pipe"
 
 
+DATABASE_SECRETS = frozenset({"PGPASSWORD", "PGPASSFILE"})  # libpq's, and no training's business
 DATABASES = ("sqlite:///", "postgresql+psycopg://")
 
 
@@ -333,5 +334,5 @@ def _check(settings: Settings) -> None:
 
 
 def environment(environ: Mapping[str, str], names: Sequence[str] = ()) -> dict[str, str]:
-    """What children inherit: the service's own environment less its settings."""
-    return {k: v for k, v in environ.items() if not k.startswith(PREFIX) or k in names}
+    """What children inherit: the service's own environment less its settings and secrets."""
+    return {k: v for k, v in environ.items() if k in names or not (k.startswith(PREFIX) or k in DATABASE_SECRETS)}
