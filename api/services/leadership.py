@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from api.utils.errors import TrainyardError
 from api.utils.locks import DataDirectoryBusy, DirectoryLock
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Leadership:
         self._always = always
         self._directory: DirectoryLock | None = None
         self._ending = threading.Event()
+        self._trouble = ""
         self._thread: threading.Thread | None = None
         self.leads = lock is None  # where nobody else may
 
@@ -78,6 +80,10 @@ class Leadership:
         while not self._ending.wait(LOOK_SECONDS):
             try:
                 self.turn()
+            except TrainyardError as problem:  # the database is away; told once
+                if self._trouble != problem.message:
+                    self._trouble = problem.message
+                    log.warning("looking who supervises: %s; will try again", problem.message)
             except Exception:  # the watch must outlive whatever one turn meets
                 log.exception("looking who supervises failed; will try again")
 

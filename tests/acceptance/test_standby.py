@@ -65,7 +65,7 @@ def test_what_the_second_takes(pair: tuple[Service, Service]) -> None:
         assert answer.code == code, answer.raw
     assert answer.headers["Retry-After"] and "stands by" in answer.body["message"]
     assert second.call("DELETE", f"/{job}").code == 503
-    with second.stream(f"/{job}/stream") as events:
+    with second.stream(f"/{job}/events") as events:
         second.call("POST", f"/stop/{job}", {"force": True}).expect(200)
         statuses = (event.data["status"] for event in events if event.kind == "status")
         wait_for(lambda: next(statuses) == "stopped", 20, "the stream of the second to tell the end")
