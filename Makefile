@@ -68,20 +68,21 @@ $(CAPTIONS)/.installed: requirements/captions.txt $(STAMP)
 test-yolo: setup
 	$(BIN)/python -m pytest -m yolo tests/yolo
 
-# the store and what writes through it; the rest of the suite never sees which database it is
-POSTGRES_SELECTION := tests/unit/test_store_feed.py tests/unit/test_store_jobs.py tests/unit/test_store_lists.py \
-  tests/unit/test_store_metrics.py tests/unit/test_queue.py tests/unit/test_migrate.py tests/unit/test_accounts.py \
-  tests/unit/test_documents.py tests/unit/test_ingest.py tests/unit/test_job_service.py tests/unit/test_supervisor.py \
-  tests/unit/test_webhooks.py tests/unit/test_admin.py tests/dialects/test_training_v1.py tests/dialects/test_jobs.py \
-  tests/dialects/test_auth.py tests/dialects/test_ocr_status.py tests/dialects/test_preprocessing.py \
-  tests/dialects/test_webhooks.py tests/dialects/test_yolo_datasets.py tests/acceptance/test_lifecycle.py
+# the store, what supervises, three dialects and the whole way of a job; other code never sees which database it is
+POSTGRES_SELECTION := $(addprefix tests/unit/test_,store_feed.py store_jobs.py store_lists.py store_metrics.py \
+  queue.py migrate.py accounts.py ingest.py supervisor.py webhooks.py admin.py) \
+  $(addprefix tests/dialects/test_,training_v1.py jobs.py auth.py ocr_status.py webhooks.py) \
+  tests/acceptance/test_lifecycle.py
 
 test-postgres: setup
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
 	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
-	    echo "Installing PostgreSQL ..." && apt-get install -qq -y postgresql >/dev/null; } || \
+	    echo "Installing PostgreSQL ..." && mkdir -p /etc/postgresql-common && \
+	    { test -e /etc/postgresql-common/createcluster.conf || \
+	      echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf; } && \
+	    apt-get install -qq -y postgresql >/dev/null; } || \
 	  { echo "test-postgres: there is no PostgreSQL server here, and only root on Debian can install it"; exit 1; }
-	$(BIN)/python -m pytest -m "postgres and not slow" tests
+	$(BIN)/python -m pytest -m "postgres and not slow" tests/unit tests/acceptance
 	TRAINYARD_TEST_DATABASE=postgres $(BIN)/python -m pytest -m "not slow and not postgres and not deploy" $(POSTGRES_SELECTION)
 
 test-deploy: setup
@@ -89,7 +90,7 @@ test-deploy: setup
 	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 	    echo "Installing nginx ..." && apt-get install -qq -y --no-install-recommends nginx-light >/dev/null; } || \
 	  { echo "test-deploy: there is no nginx here, and only root on Debian can install it"; exit 1; }
-	$(BIN)/python -m pytest -m deploy tests
+	$(BIN)/python -m pytest -m deploy tests/acceptance
 
 check: lint types arch
 

@@ -24,7 +24,7 @@ from api.services.store.database import Database
 from api.services.telemetry import QUEUE_WAIT
 from api.services.worker import Worker
 from api.services.workspaces import Workspaces
-from api.utils.errors import TrainyardError
+from api.utils.errors import TrainyardError, Unavailable
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0  # after a turn that failed
@@ -194,6 +194,8 @@ class Supervisor:
                 self.turn()
                 for chore in self._chores:
                     chore()
+            except Unavailable as problem:
+                log.warning("scheduling: %s; will try again", problem.message)
             except Exception:  # the loop must outlive whatever one turn meets; /readyz tells when it no longer turns
                 log.exception("scheduling failed; will try again")
             else:

@@ -8,6 +8,7 @@ Every commit is flushed: the server may crash alone, and what a reader of logs r
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ from api.services.store.session_lock import SessionLock
 from api.services.store.snapshots import dump_postgres, load_postgres
 from api.utils.errors import Unavailable
 
+log = logging.getLogger(__name__)
 MARK = "Trainyard"  # the comment on alembic_version, so that a stranger's database is never migrated
 LOCKS = 0x54524E59  # "TRNY": the first half of our advisory locks' keys
 WRITER, SUPERVISOR = 1, 2  # the second
@@ -161,7 +163,8 @@ class PostgresBackend:
         if state in ("55P03", "40001", "40P01"):
             return Unavailable("the database is busy; try again", retry_after=5)
         if state.startswith(("08", "53", "57")) or (not state and isinstance(driver, psycopg.OperationalError)):
-            return Unavailable(f"the database does not answer: {_line(driver)}", retry_after=5)
+            log.warning("the database does not answer: %s", _line(driver))  # where it is, is nobody's business
+            return Unavailable("the database does not answer; try again", retry_after=5)
         return None
 
     # ---- made, checked, migrated
