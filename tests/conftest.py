@@ -7,7 +7,8 @@ import pytest
 from tests import postgres
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """After the last fixture, also where the run was interrupted."""
     postgres.end()
 
 
