@@ -18,6 +18,7 @@ from api.models.ocr import Page
 from api.models.room import Room
 from api.routes import (
     auth,
+    console,
     documentation,
     observe,
     ocr,
@@ -27,7 +28,10 @@ from api.routes import (
     training,
     webhooks,
     yolo_datasets,
+    yolo_logs,
+    yolo_models,
     yolo_train_server,
+    yolo_training,
 )
 from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
@@ -64,6 +68,7 @@ from api.services.leadership import Leadership
 from api.services.machine import MachineMonitor, usable_cores, usable_memory
 from api.services.ocr_training import OcrTrainingService
 from api.services.ocr_training_end import model_keeper
+from api.services.plain_logs import PlainLogs
 from api.services.prepared import PreparedDatasets
 from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
@@ -72,12 +77,17 @@ from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.webhooks import WebhookService
 from api.services.workspaces import Workspaces
+from api.services.yolo_charts import YoloCharts
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_files import YoloFiles
+from api.services.yolo_model_jobs import YoloModelJobs
+from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
 from api.services.yolo_prepare import Preparer
+from api.services.yolo_registration import ModelRegistrar, require_dataset
 from api.services.yolo_train_server import TrainServer
 from api.services.yolo_train_sets import TrainSets
+from api.services.yolo_training import YoloTraining
 from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
 from api.utils import faults
 from api.utils.outbound import Permitted
@@ -172,6 +182,18 @@ def build_yolo(settings: Settings, db: Database, accounts: AccountService, path:
     return YoloDatasets(db, accounts, files, preparer, AllowedRoots(settings.allowed_roots), most_files=most)
 
 
+def build_model_uploads(
+    settings: Settings,
+    db: Database,
+    accounts: AccountService,
+    models: YoloModels,
+    engines: Mapping[str, Engine],
+    path: str,
+) -> YoloModelUploads:
+    runner = ShortExecutor(ROOT, path, python=settings.yolo_python)
+    return YoloModelUploads(db, accounts, models, runner, engines["ultralytics"].availability)
+
+
 def build_train_sets(settings: Settings, datasets: YoloDatasets, path: str) -> TrainSets:
     """`path`: where children look for programs."""
     roots = AllowedRoots((*settings.allowed_roots, settings.data_dir / "datasets"))
@@ -233,15 +255,19 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     files.prepare()
     ingestion = Ingestion(db, files)
     limits = Limits(settings.stop_grace, settings.stall_seconds, hold_on_failure=settings.on_failure == "hold")
+    models = YoloModels(db, settings.data_dir)
+    registrar = ModelRegistrar(db, models)
     endings = Endings(
-        {"kraken": model_keeper(files), "preprocessing": prepared.on_end},
-        settlers={"ocr_import": ingestion},
-        again={"preprocessing": prepared.reserve},
+        {"kraken": model_keeper(files), "preprocessing": prepared.on_end, "ultralytics": registrar.on_end},
+        settlers={"ocr_import": ingestion, "ultralytics": registrar.settle},
+        again={"preprocessing": prepared.reserve, "ultralytics": require_dataset},
     )
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
-    yolo = build_yolo(settings, db, accounts, environ.get("PATH", os.defpath))
-    train_sets = build_train_sets(settings, yolo, environ.get("PATH", os.defpath))
+    path = environ.get("PATH", os.defpath)
+    yolo = build_yolo(settings, db, accounts, path)
+    train_sets = build_train_sets(settings, yolo, path)
+    history = History(db, workspaces)
     room = machine_room(settings)
     supervisor = Supervisor(
         parts,
@@ -278,7 +304,8 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         queue=queue,
         datasets=Datasets((yolo.find, prepared.readable)),
         orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
-        history=History(db, workspaces),
+        history=history,
+        plain_logs=PlainLogs(workspaces),
         documents=DocumentService(db, jobs, accounts, ingestion, roots),
         ocr=OcrTrainingService(db, jobs, accounts, files),
         preprocessing=preparing,
@@ -291,7 +318,11 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
         leadership=build_leadership(settings, db, feed, accounts),
         yolo=yolo,
-        models=YoloModels(db, settings.data_dir),
+        models=models,
+        trainings=YoloTraining(jobs, yolo, models, accounts, settings.data_dir / "weights"),
+        model_uploads=build_model_uploads(settings, db, accounts, models, engines, path),
+        model_jobs=YoloModelJobs(db, jobs, models, yolo, lambda: bool(gpus.known())),
+        charts=YoloCharts(models, history, settings.data_dir / "matplotlib"),
         train_server=TrainServer(db, jobs, train_sets, gpus, settings.data_dir / "weights", roots),
         feed=feed,
         streams=Streams(MAX_STREAMS),
@@ -314,6 +345,7 @@ def lead(services: Services) -> None:
     services.documents.sweep()
     services.prepared.recover()
     services.yolo.sweep()
+    services.models.sweep()
     services.train_server.sweep()
     services.supervisor.start()
     services.webhooks.deliverer.start()
@@ -330,6 +362,7 @@ def stop(services: Services) -> None:
     services.closing.set()
     services.feed.notify()
     services.yolo.close()
+    services.model_uploads.close()
     services.train_server.close()
     services.leadership.close()
     services.gpus.monitor.stop()
@@ -349,6 +382,9 @@ BLUEPRINTS = (
     ocr.blueprint,
     ocr_status.blueprint,
     *yolo_datasets.BLUEPRINTS,
+    *yolo_training.BLUEPRINTS,
+    *yolo_logs.BLUEPRINTS,
+    *yolo_models.BLUEPRINTS,
     yolo_train_server.blueprint,
 )
 
@@ -376,7 +412,7 @@ def build_app(services: Services) -> Flask:
     install_errors(app)  # after flask-smorest, whose own handlers these replace
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
-    for plain in (observe.blueprint, documentation.blueprint):
+    for plain in (observe.blueprint, documentation.blueprint, console.blueprint):
         app.register_blueprint(plain)
     documentation.describe(app, api)
     return app

@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 
 from api.models.accounts import Actor
 from api.models.dialect import dated_id
-from api.models.yolo import Dataset, Preparation, Version
+from api.models.yolo import FIRST_VERSION, Dataset, Preparation, Version
 from api.services.accounts import AccountService
+from api.services.store import jobs as job_store
 from api.services.store import yolo_datasets as store
 from api.services.store.database import Database
 from api.services.store.jobs import Viewer
@@ -143,6 +144,12 @@ class YoloDatasets:
             raise NotFound(f"dataset {dataset_id} has no version {name!r}")
         return dataset, found
 
+    def prepared(self, actor: Actor, dataset_id: str, name: str) -> tuple[Dataset, Version]:
+        """The same of one that may be only uploaded: its first version is made then, for those who may change it."""
+        if name == FIRST_VERSION and not self.get(actor, dataset_id).versions:
+            self.prepare(actor, dataset_id, Preparation())
+        return self.version(actor, dataset_id, name)
+
     def directory(self, dataset: Dataset, version: Version) -> Path:
         """Where a prepared version lies: images/, labels/, thumbs/, data.yaml, manifest.jsonl."""
         return self._files.of(dataset.id) / version.name
@@ -202,11 +209,14 @@ class YoloDatasets:
             return store.change(connection, dataset, {**values, "updated_at": self._clock()})
 
     def delete(self, actor: Actor, dataset_id: str) -> None:
-        """The rows, then the files; a registered directory stays as it is."""
+        """The rows, then the files; a registered directory stays as it is. Raises Conflict while a job uses it."""
         dataset = self.mine(actor, dataset_id)
         if self._preparer.is_busy(dataset_id):
             raise Conflict(f"dataset {dataset_id} is being prepared; remove it when that is done")
         with self._db.write() as connection:
+            user = job_store.user_of_dataset(connection, dataset_id)
+            if user is not None:
+                raise Conflict(f"job {user} uses dataset {dataset_id}; stop it first, or wait for its end")
             store.remove(connection, dataset)
         fault("dataset.removed")
         self._files.remove(dataset_id)

@@ -79,6 +79,10 @@ def test_a_training() -> None:
     assert found.notes["epochs_done"] == 3 and found.notes["classes"] == 3 and found.notes["best_epoch"] == 3
     assert "metrics/mAP50(B)" in found.notes["result"] and found.notes["model_file"]["name"] == "best.pt"
     assert "early_stopping" not in found.notes
+    assert found.notes["class_names"] == ["square", "disc", "triangle"]
+    about = found.notes["model_info"]
+    assert (about["task"], about["model_type"]) == ("detect", "yolov8n-tiny")
+    assert 0 < about["trainable_params"] < about["total_params"] and about["total_params_m"] == 0.913
     assert {(each.kind, each.name) for each in found.saved} == {("state", "last.pt"), ("weights", "best.pt")}
     assert [found.phases[0], found.phases[-1]] == [Phase.LOADING, Phase.DONE]
     assert {Phase.TRAINING, Phase.EVALUATING, Phase.SAVING} <= set(found.phases)

@@ -101,7 +101,7 @@ def test_an_export_has_arguments_of_its_own(home: Path) -> None:
     weights = {"kind": "weights", "value": str(home / "x.pt")}
     given = {"task": "export", "model": weights}
     assert request.checked(given, AllowedRoots((home,)))["format"] == "onnx"
-    for name, value in {"epochs": 1, "data": "x", "pretrained": True, "format": "engine", "device": "0,1"}.items():
+    for name, value in {"epochs": 1, "data": "x", "pretrained": True, "format": "gif", "device": "0,1"}.items():
         with pytest.raises(Invalid) as caught:
             request.checked({**given, name: value}, AllowedRoots((home,)))
         assert caught.value.field == name

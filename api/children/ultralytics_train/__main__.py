@@ -31,7 +31,7 @@ def run(settings: dict[str, Any]) -> None:
         found = own_yaml(Path(settings["data"]), Path(settings["own_data"]), settings["roots"])
         event("data", classes=len(found["names"]))
     if settings["resume"] is None:
-        check_present(settings["model"])  # before anything slow is imported
+        check_present(settings["model"], Path(settings["weights_dir"]))  # before anything slow is imported
     from api.children.ultralytics_train.surroundings import prepare
 
     operators = prepare(settings)

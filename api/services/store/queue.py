@@ -34,6 +34,7 @@ class Waiting:
     wanted: Resources
     held: bool
     not_before: float
+    name: str
 
     @property
     def order(self) -> tuple[int, int]:
@@ -51,6 +52,7 @@ _COLUMNS = (
     jobs.c.resources,
     jobs.c.held,
     jobs.c.not_before,
+    jobs.c.name,
 )
 _ORDER = (jobs.c.priority.desc(), jobs.c.seq)
 
@@ -143,6 +145,13 @@ def position(connection: Connection, job: Job) -> int | None:
         return None
     ahead = select(func.count()).select_from(jobs).where(jobs.c.status == JobStatus.QUEUED, _before(job))
     return int(connection.execute(ahead).scalar_one()) + 1
+
+
+def positions(connection: Connection) -> dict[int, int]:
+    """Of every job that waits and is not held back, by its number."""
+    order = (jobs.c.priority.desc(), jobs.c.seq)
+    query = select(jobs.c.seq).where(jobs.c.status == JobStatus.QUEUED, jobs.c.held.is_(False)).order_by(*order)
+    return {seq: place for place, seq in enumerate(connection.execute(query).scalars(), start=1)}
 
 
 def line(connection: Connection, *, limit: int, until: Job | None = None) -> list[Waiting]:
