@@ -153,6 +153,18 @@ def test_texts_and_numbers_are_kept_as_sqlite_does(db: Database) -> None:
         assert again.progress["phase"] == "done" and store.extras(connection, job.seq).total_lines == 2**62
 
 
+def test_values_inside_a_spec(db: Database) -> None:
+    with db.write() as connection:
+        job = add_job(connection, params={"task": "detect", "odd": "\0 \\u0000"}, extra={"dataset_id": "ds_1"})
+        add_job(connection)
+        found, _ = store.page(
+            connection, store.Viewer(1, everything=True), store.JobFilter(task="detect"), limit=9, offset=0
+        )
+        assert [each.id for each in found] == [job.id]
+        assert store.user_of_dataset(connection, "ds_1") == job.id
+        assert store.user_of_dataset(connection, "ds_2") is None
+
+
 def test_numbers_of_jobs_are_never_reused(db: Database) -> None:
     for _ in range(3):
         with db.write() as connection:

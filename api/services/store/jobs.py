@@ -15,6 +15,7 @@ from api.models.job import Attempt, EndReason, Failure, Job, JobSpec, JobStatus,
 from api.models.room import lane_of
 from api.services.store import leases, webhooks
 from api.services.store.events import publish
+from api.services.store.jsons import json_at
 from api.services.store.schema import attempts, job_gpus, job_tags, jobs
 from api.utils.errors import Conflict, NotFound
 
@@ -213,7 +214,7 @@ def _conditions(viewer: Viewer, wanted: JobFilter) -> list[ColumnElement[bool]]:
         if value is not None:
             found.append(column == value)
     if wanted.task is not None:
-        found.append(func.json_extract(jobs.c.spec, "$.params.task") == wanted.task)
+        found.append(json_at(jobs.c.spec, "params.task") == wanted.task)
     if wanted.gpu_id is not None and wanted.tag is not None:
         found.append(jobs.c.seq.in_(select(job_gpus.c.job_seq).where(job_gpus.c.gpu_id == wanted.gpu_id)))
     if wanted.q:
@@ -500,7 +501,7 @@ def publish_status(connection: Connection, job: Job, now: float) -> None:
 
 def user_of_dataset(connection: Connection, dataset_id: str) -> str | None:
     """A job that waits or runs and was given a dataset."""
-    named = (func.json_extract(jobs.c.spec, place) for place in ("$.dataset.dataset_id", "$.extra.dataset_id"))
+    named = (json_at(jobs.c.spec, place) for place in ("dataset.dataset_id", "extra.dataset_id"))
     live = jobs.c.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))
     query = select(jobs.c.id).where(live, or_(*(name == dataset_id for name in named)))
     return connection.execute(query.limit(1)).scalar()
