@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
@@ -16,6 +17,7 @@ from flask_smorest import Api
 
 from api.models.ocr import Page
 from api.models.room import Room
+from api.routes import annotations as annotation_routes
 from api.routes import (
     auth,
     console,
@@ -39,13 +41,14 @@ from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
 from api.routes.standby import install_standby
 from api.services.accounts import AccountService
+from api.services.annotations import Annotations
 from api.services.captions import Captions
 from api.services.container import Services
 from api.services.datasets import Datasets
 from api.services.deliveries import Deliverer, Sender
 from api.services.document_import import DocumentFiles, Ingestion
 from api.services.documents import DocumentService
-from api.services.endings import Endings
+from api.services.endings import Endings, in_turn
 from api.services.engines.base import Engine
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
 from api.services.engines.kraken import KrakenEngine
@@ -64,11 +67,14 @@ from api.services.gpus.monitor import GpuMonitor
 from api.services.gpus.nvml import NvmlSource
 from api.services.history import History
 from api.services.jobs import JobService
+from api.services.label_import import LabelImport
+from api.services.label_upload import LabelUpload
 from api.services.leadership import Leadership
 from api.services.machine import MachineMonitor, usable_cores, usable_memory
 from api.services.ocr_training import OcrTrainingService
 from api.services.ocr_training_end import model_keeper
 from api.services.plain_logs import PlainLogs
+from api.services.prelabel import Prelabel, Proposals
 from api.services.prepared import PreparedDatasets
 from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
@@ -80,6 +86,7 @@ from api.services.workspaces import Workspaces
 from api.services.yolo_charts import YoloCharts
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_files import YoloFiles
+from api.services.yolo_labels import LabelFiles
 from api.services.yolo_model_jobs import YoloModelJobs
 from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
@@ -172,14 +179,27 @@ def build_engines(
     return {engine.name: engine for engine in engines}
 
 
-def build_yolo(settings: Settings, db: Database, accounts: AccountService, path: str) -> YoloDatasets:
+@dataclass(frozen=True, slots=True)
+class Yolo:
+    """Datasets of the YOLO platform and the boxes on their images."""
+
+    datasets: YoloDatasets
+    annotations: Annotations
+    label_files: LabelFiles
+    labels: LabelUpload
+
+
+def build_yolo(settings: Settings, db: Database, accounts: AccountService, path: str) -> Yolo:
     """`path`: where children look for programs."""
     most = settings.max_archive_files
     limits = ZipLimits(most, settings.max_dataset_bytes, ratio=MOST_RATIO)
     files = YoloFiles(settings.data_dir, limits)
     runner = ShortExecutor(ROOT, path)
     preparer = Preparer(db, files, runner, seconds=settings.prepare_seconds, most_files=most)
-    return YoloDatasets(db, accounts, files, preparer, AllowedRoots(settings.allowed_roots), most_files=most)
+    written, roots = LabelFiles(db, files), AllowedRoots(settings.allowed_roots)
+    datasets = YoloDatasets(db, accounts, files, preparer, roots, written, most_files=most)
+    made = Annotations(db, datasets, LabelImport(db, files), written)
+    return Yolo(datasets, made, written, LabelUpload(db, made, written, limits))
 
 
 def build_model_uploads(
@@ -259,14 +279,14 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     registrar = ModelRegistrar(db, models)
     endings = Endings(
         {"kraken": model_keeper(files), "preprocessing": prepared.on_end, "ultralytics": registrar.on_end},
-        settlers={"ocr_import": ingestion, "ultralytics": registrar.settle},
+        settlers={"ocr_import": ingestion, "ultralytics": in_turn(registrar.settle, Proposals(db))},
         again={"preprocessing": prepared.reserve, "ultralytics": require_dataset},
     )
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
     path = environ.get("PATH", os.defpath)
     yolo = build_yolo(settings, db, accounts, path)
-    train_sets = build_train_sets(settings, yolo, path)
+    train_sets = build_train_sets(settings, yolo.datasets, path)
     history = History(db, workspaces)
     room = machine_room(settings)
     supervisor = Supervisor(
@@ -302,7 +322,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         accounts=accounts,
         jobs=jobs,
         queue=queue,
-        datasets=Datasets((yolo.find, prepared.readable)),
+        datasets=Datasets((yolo.datasets.find, prepared.readable)),
         orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
         history=history,
         plain_logs=PlainLogs(workspaces),
@@ -317,12 +337,16 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         supervisor=supervisor,
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
         leadership=build_leadership(settings, db, feed, accounts),
-        yolo=yolo,
+        yolo=yolo.datasets,
         models=models,
-        trainings=YoloTraining(jobs, yolo, models, accounts, settings.data_dir / "weights"),
+        trainings=YoloTraining(jobs, yolo.datasets, yolo.label_files, models, accounts, settings.data_dir / "weights"),
+        annotations=yolo.annotations,
+        label_files=yolo.label_files,
+        labels=yolo.labels,
+        prelabel=Prelabel(yolo.annotations, yolo.datasets, models, jobs),
         model_uploads=build_model_uploads(settings, db, accounts, models, engines, path),
-        model_jobs=YoloModelJobs(db, jobs, models, yolo, lambda: bool(gpus.known())),
-        charts=YoloCharts(models, history, settings.data_dir / "matplotlib"),
+        model_jobs=YoloModelJobs(db, jobs, models, yolo.datasets, lambda: bool(gpus.known())),
+        charts=YoloCharts(db, models, settings.data_dir / "matplotlib"),
         train_server=TrainServer(db, jobs, train_sets, gpus, settings.data_dir / "weights", roots),
         feed=feed,
         streams=Streams(MAX_STREAMS),
@@ -345,6 +369,7 @@ def lead(services: Services) -> None:
     services.documents.sweep()
     services.prepared.recover()
     services.yolo.sweep()
+    services.label_files.recover()
     services.models.sweep()
     services.train_server.sweep()
     services.supervisor.start()
@@ -384,6 +409,7 @@ BLUEPRINTS = (
     *yolo_datasets.BLUEPRINTS,
     *yolo_training.BLUEPRINTS,
     *yolo_logs.BLUEPRINTS,
+    *annotation_routes.BLUEPRINTS,
     *yolo_models.BLUEPRINTS,
     yolo_train_server.blueprint,
 )

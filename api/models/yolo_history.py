@@ -25,9 +25,9 @@ KEYS = {
     "metrics_mAP50": METRICS["mAP50"],
     "metrics_mAP50_95": METRICS["mAP50-95"],
 }
+#: what `final_metrics` calls them -> keys of a history
+FINAL = {name.replace("-", "_"): f"metrics_{name.replace('-', '_')}" for name in METRICS}
 MOST_EPOCHS = 20_000
-_FINAL = {"mAP50": "metrics_mAP50", "mAP50_95": "metrics_mAP50_95", "precision": "metrics_precision",
-          "recall": "metrics_recall"}  # fmt: skip
 _OTHER_LOSS = re.compile(r"(train|val)/([a-z0-9]{1,20})_loss", re.ASCII)
 _KEY = re.compile(r"(?:train|val)_[a-z0-9]{1,20}_loss|metrics_[A-Za-z0-9_]{1,40}", re.ASCII)
 
@@ -46,7 +46,7 @@ def history(epochs: Sequence[int], columns: Mapping[str, Series]) -> dict[str, A
 
 def final_metrics(found: Mapping[str, Any]) -> dict[str, float | None]:
     """Of the last epoch."""
-    return {name: found[key][-1] if found.get(key) else None for name, key in _FINAL.items()}
+    return {name: found[key][-1] if found.get(key) else None for name, key in FINAL.items()}
 
 
 def from_results(table: Mapping[str, Series]) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from flask_smorest import Api
 from api.models.dialect import dialect_of
 from api.models.schemas.training import FieldErrorsSchema
 from api.routes.examples import EXAMPLES
+from api.routes.examples_annotations import ANNOTATION_EXAMPLES
 from api.routes.examples_jobs import JOB_EXAMPLES
 from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.examples_preprocessing import PREPROCESSING_EXAMPLES
@@ -26,6 +27,7 @@ from api.routes.examples_yolo_training import TRAINING_EXAMPLES
 from api.routes.http import enveloped, json_response
 
 ALL_EXAMPLES = {
+    **ANNOTATION_EXAMPLES,
     **EXAMPLES,
     **JOB_EXAMPLES,
     **OCR_EXAMPLES,
@@ -374,6 +376,16 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "the dataset's id",
         "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
         "example": "ds_20240115_123456_5f2c8a1b",
+    },
+    "annotation_task_id": {
+        "description": "the annotation task's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "task_20240115_123456_9b0d3c5e",
+    },
+    "image_id": {
+        "description": "the image's id in the task, as its items name it",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "train_img001",
     },
     "model_name": {
         "description": "what the training was started as",

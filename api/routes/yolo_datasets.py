@@ -118,7 +118,10 @@ def delete(dataset_id: str) -> Response:
     return answer({"ok": True, "message": "Dataset deleted successfully"})
 
 
-NOT_PREPARED = {409: "the dataset is not prepared"}
+NOT_PREPARED = {
+    409: "the dataset is not prepared",
+    507: "the disk is full or failing: label files cannot be written as their boxes are saved",
+}
 
 
 @routes.view("GET", "/<task:dataset_id>/export/annotated", None, query=schemas.VersionQuery, refusals=NOT_PREPARED)

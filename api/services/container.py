@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from api.services.accounts import AccountService
+from api.services.annotations import Annotations
 from api.services.captions import Captions
 from api.services.datasets import Datasets
 from api.services.documents import DocumentService
@@ -15,10 +16,12 @@ from api.services.feed import Feed
 from api.services.gpus.desk import GpuDesk
 from api.services.history import History
 from api.services.jobs import JobService
+from api.services.label_upload import LabelUpload
 from api.services.leadership import Leadership
 from api.services.machine import MachineMonitor
 from api.services.ocr_training import OcrTrainingService
 from api.services.plain_logs import PlainLogs
+from api.services.prelabel import Prelabel
 from api.services.prepared import PreparedDatasets
 from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
@@ -27,6 +30,7 @@ from api.services.supervisor import Supervisor
 from api.services.webhooks import WebhookService
 from api.services.yolo_charts import YoloCharts
 from api.services.yolo_datasets import YoloDatasets
+from api.services.yolo_labels import LabelFiles
 from api.services.yolo_model_jobs import YoloModelJobs
 from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
@@ -62,6 +66,10 @@ class Services:
     leadership: Leadership
     yolo: YoloDatasets
     models: YoloModels
+    annotations: Annotations
+    label_files: LabelFiles
+    labels: LabelUpload
+    prelabel: Prelabel
     model_uploads: YoloModelUploads
     model_jobs: YoloModelJobs
     charts: YoloCharts

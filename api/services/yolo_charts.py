@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.models.accounts import Actor
-from api.models.events import Axis
 from api.models.job import Job
-from api.models.yolo_history import history
-from api.services.history import History
+from api.services.store.database import Database
+from api.services.yolo_history import history_of
 from api.services.yolo_models import YoloModels
 from api.utils.errors import Conflict, Unavailable
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 KINDS = ("all", "loss", "metrics")
-MOST_POINTS = 2000  # of a line; more cannot be told apart on a chart
 PATIENCE = 30.0  # seconds that a chart waits for others to be drawn
 _TITLES = {"box": "Box loss", "cls": "Class loss", "dfl": "DFL loss"}
 _METRICS = (
@@ -42,11 +40,11 @@ Panel = Callable[["Axes"], None]
 class YoloCharts:
     """Raises the errors of api.utils.errors."""
 
-    def __init__(self, models: YoloModels, recorded: History, cache: Path) -> None:
+    def __init__(self, db: Database, models: YoloModels, cache: Path) -> None:
         """`cache`: where matplotlib keeps what it knows of fonts."""
         os.environ.setdefault("MPLCONFIGDIR", str(cache))
+        self._db = db
         self._models = models
-        self._recorded = recorded
         self._drawing = threading.Lock()  # a chart takes a core for half a second
 
     def of_model(self, actor: Actor, model_id: str, kind: str) -> bytes:
@@ -57,7 +55,8 @@ class YoloCharts:
 
     def of_job(self, job: Job, kind: str) -> bytes:
         """What is recorded by now."""
-        found = recorded_history(self._recorded, job)
+        with self._db.read() as connection:
+            found = history_of(connection, job)
         if found is None:
             raise Conflict(f"job {job.id} has no epoch yet that could be drawn")
         return self._draw(found, kind)
@@ -69,17 +68,6 @@ class YoloCharts:
             return draw(found, kind)
         finally:
             self._drawing.release()
-
-
-def recorded_history(recorded: History, job: Job) -> dict[str, Any] | None:
-    """The series that a training has left in the store by now; None before its first epoch is through."""
-    names = [str(each["name"]) for each in recorded.names(job, None) if each["type"] == Axis.EPOCH]
-    lines = {}
-    for name in names:
-        points = recorded.line(job, name, Axis.EPOCH, limit=MOST_POINTS, newest=True).points
-        lines[name] = {point.x: point.value for point in points}
-    epochs = sorted({epoch for line in lines.values() for epoch in line})
-    return history(epochs, {name: [line.get(epoch) for epoch in epochs] for name, line in lines.items()})
 
 
 def draw(found: Mapping[str, Any], kind: str) -> bytes:

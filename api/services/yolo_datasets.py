@@ -16,6 +16,7 @@ from api.services.store import yolo_datasets as store
 from api.services.store.database import Database
 from api.services.store.jobs import Viewer
 from api.services.yolo_files import IMAGES, SOURCE, Content, YoloFiles
+from api.services.yolo_labels import LabelFiles
 from api.services.yolo_prepare import Preparer
 from api.utils.errors import Conflict, Forbidden, Invalid, NotFound
 from api.utils.faults import fault
@@ -36,6 +37,7 @@ class YoloDatasets:
         files: YoloFiles,
         preparer: Preparer,
         roots: PathPolicy,
+        labels: LabelFiles,
         *,
         most_files: int,
         clock: Callable[[], float] = time.time,
@@ -45,6 +47,7 @@ class YoloDatasets:
         self._files = files
         self._preparer = preparer
         self._roots = roots
+        self._labels = labels
         self._most_files = most_files
         self._clock = clock
 
@@ -191,6 +194,7 @@ class YoloDatasets:
 
     def export(self, actor: Actor, dataset_id: str, version: str, *, labels: bool) -> tuple[Dataset, Iterator[bytes]]:
         dataset, found = self.version(actor, dataset_id, version)
+        self._labels.write(dataset, found)
         return dataset, self._files.export(dataset.id, found.name, labels=labels)
 
     # ---- change

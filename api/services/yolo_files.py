@@ -100,8 +100,8 @@ class YoloFiles:
                     size += os.lstat(os.path.join(folder, name)).st_size
                 except FileNotFoundError:
                     continue
-                images += _is_image(name)
-                labels += _is_label(name)
+                images += is_image(name)
+                labels += is_label(name)
         return Content(size, images, labels)
 
     def name(self, draft: Path, final: Path) -> None:
@@ -123,11 +123,11 @@ class YoloFiles:
         shutil.rmtree(self.of(dataset_id), ignore_errors=True)
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in IMAGES
 
 
-def _is_label(name: str) -> bool:
+def is_label(name: str) -> bool:
     path = PurePosixPath(name.lower())
     return path.suffix in LABELS and path.name not in _NO_LABELS
 
@@ -146,8 +146,8 @@ def _extract(archive: SafeZip, target: Path) -> Content:
             except BadZip as problem:
                 raise BadZip(f"cannot be unpacked: {name!r} in it {problem}") from None
         size += archive.size(name)
-        images += _is_image(name)
-        labels += _is_label(name)
+        images += is_image(name)
+        labels += is_label(name)
     return Content(size, images, labels)
 
 

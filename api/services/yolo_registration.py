@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from api.models.job import Attempt, Job, JobStatus
+from api.models.yolo_history import METRICS
 from api.models.yolo_model import TRAINED
 from api.services.engines.ultralytics.files import read_settings
 from api.services.store import jobs as job_store
@@ -100,8 +101,10 @@ class ModelRegistrar:
     def _row(self, connection: Connection, job: Job, model_id: str) -> dict[str, Any]:
         notes, lineage, now = notes_of(job), job.spec.dataset or {}, self._clock()
         result = reported(notes.get("result", {}))
-        history = history_of(connection, job, result)
-        at_best = metrics_at(history, notes.get("best_epoch"))
+        history = history_of(connection, job)
+        if history is not None:  # the model's, which need not be those of the last epoch
+            history["final_metrics"] = {name.replace("-", "_"): value for name, value in result.items()}
+        at_best = dict.fromkeys(METRICS) if history is None else metrics_at(history, notes.get("best_epoch"))
         return {
             "id": model_id,
             "owner_id": job.owner_id,
@@ -119,7 +122,7 @@ class ModelRegistrar:
             "base_model": base_of(job),
             "info": _info(job),
             "metrics": result if at_best["mAP50"] is None else at_best,
-            "history": history if history["epochs"] else None,
+            "history": history,
             "created_at": now,
             "updated_at": now,
         }

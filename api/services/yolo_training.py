@@ -16,6 +16,7 @@ from api.services.engines.ultralytics.models import Start, resolve
 from api.services.jobs import JobService, Request, StopResult
 from api.services.store.jobs import JobFilter
 from api.services.yolo_datasets import YoloDatasets
+from api.services.yolo_labels import LabelFiles
 from api.services.yolo_models import ID, YoloModels
 from api.services.yolo_registration import model_of, require_dataset
 from api.utils.errors import Conflict, NotFound
@@ -32,11 +33,18 @@ class YoloTraining:
     """Raises the errors of api.utils.errors."""
 
     def __init__(
-        self, jobs: JobService, datasets: YoloDatasets, models: YoloModels, accounts: AccountService, weights: Path
+        self,
+        jobs: JobService,
+        datasets: YoloDatasets,
+        labels: LabelFiles,
+        models: YoloModels,
+        accounts: AccountService,
+        weights: Path,
     ) -> None:
         """`weights`: the directory where files like yolov8n.pt are placed by hand."""
         self._jobs = jobs
         self._datasets = datasets
+        self._labels = labels
         self._models = models
         self._accounts = accounts
         self._weights = weights
@@ -55,6 +63,7 @@ class YoloTraining:
         start = self._start(actor, wanted["model_name"], wanted.get("base_model_id"))
         dataset, version = self._datasets.prepared(actor, wanted["dataset_id"], wanted["version"])
         _check_split(dataset, version)
+        self._labels.write(dataset, version)
         base = wanted.get("base_model_id") or wanted["model_name"]
         spec = JobSpec(
             engine=ENGINE,

@@ -17,6 +17,10 @@ POINTS: frozenset[str] = frozenset(
         "model.copied",  # the weights of a training are copied, under no name
         "model.named",  # they have their name, nobody knows it
         "model.noted",  # the job knows it, no row does
+        "annotation.importing",  # some of a version's images are rows, the others are not
+        "annotation.named",  # a task and its classes are there, data.yaml is as before
+        "annotation.saved",  # boxes are saved, their file is as before
+        "annotation.written",  # the files are written, and still marked as unwritten
         "model.checked",  # an uploaded model was found good, it has no name and no row
         "model.removed",  # the row is gone, the files are not
         "submit.before_insert",

@@ -20,6 +20,7 @@ from api.models.job import JobSpec
 from api.services.store import train_server
 from tests.dialects.conftest import Site, template
 from tests.unit import pages, yolo_models
+from tests.unit.yolo_boxes import labelled
 
 READERS = {"stranger": False, "mate": True, "owner": True, "admin": True}
 CHANGERS = {"stranger": False, "mate": False, "owner": True, "admin": True}
@@ -42,6 +43,7 @@ def both(*routes: str) -> list[str]:
 
 Y = "/datasets/{dataset_id}"
 TRAIN = "/train/jobs/{job_id}"
+A = "/annotations/tasks/{annotation_task_id}"
 M = "/models/{model_id}"
 ROUTES: dict[str, dict[str, bool]] = {
     # whoever has come in
@@ -61,6 +63,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             "GET /api/", "GET /models/", "GET /admin/", "GET /api/training/active/", f"GET {OCR}/documents",
             f"POST {OCR}/documents", f"GET {OCR}/models", f"POST {OCR}/models",
             *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register", "GET /train/jobs"),
+            *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register", "GET /annotations/tasks"),
             *both("GET /models", "POST /models/upload"),
             "POST /start", "GET /status", "GET /cache_info", "GET /gpu_info", "GET /help",
         ],
@@ -78,6 +81,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             "GET /api/v1/webhooks/{webhook_id}/deliveries", "GET /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
             *both(f"GET {Y}", f"GET {Y}/export/annotated", f"GET {Y}/export/original"), "GET /static/{static_path}",
             *both(f"GET {TRAIN}", "GET /logs/stream", "GET /logs/tail", "GET /logs/lines"),
+            *both(f"GET {A}", f"GET {A}/items", f"GET {A}/items/{{image_id}}", f"GET {A}/export"),
             *both(
                 f"GET {M}", f"GET {M}/export", f"GET {M}/charts", f"GET {M}/exports", f"GET {M}/exports/{{job_id}}",
                 f"GET {M}/exports/{{job_id}}/file", f"GET {M}/validations", f"GET {M}/validations/{{job_id}}",
@@ -127,10 +131,13 @@ ROUTES: dict[str, dict[str, bool]] = {
             "DELETE /api/v1/webhooks/{webhook_id}", "POST /api/v1/webhooks/{webhook_id}/test",
             "POST /api/v1/webhooks/{webhook_id}/rotate-secret",
             "POST /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
-            *both(f"PUT {Y}", f"DELETE {Y}", f"POST {Y}/prepare"),
-            *both(f"PUT {M}", f"DELETE {M}"),
             *both("POST /train/jobs"),  # on a dataset that is not prepared yet, which changes it
             *both(f"DELETE {TRAIN}", f"POST {TRAIN}/stop", f"POST {TRAIN}/resume"),
+            *both(
+                f"PUT {Y}", f"DELETE {Y}", f"POST {Y}/prepare", "POST /annotations/tasks", f"DELETE {A}",
+                f"POST {A}/items/{{image_id}}", f"POST {A}/import", f"POST {A}/prelabel", f"POST {A}/export",
+            ),
+            *both(f"PUT {M}", f"DELETE {M}"),
         ],
         CHANGERS,
     ),
@@ -179,6 +186,9 @@ BODIES = {
     **{route: {"dataset_id": "{dataset_id}"} for route in both("POST /train/jobs")},
     **{route: {"dataset_id": "ds_none"} for route in both(f"POST {M}/validate")},
     "POST /api/v1/auth/workspaces/{workspace_id}/members": {"name": "stranger"},
+    **{route: {"dataset_id": "{labelled_id}"} for route in both("POST /annotations/tasks")},
+    **{route: {"boxes": []} for route in both(f"POST {A}/items/{{image_id}}")},
+    **{route: {"model_id": "model_x"} for route in both(f"POST {A}/prelabel")},
     "POST /start": {"model_name": "x1", "train_ucd": "nothing", "val_ucd": "None", "labels": "a"},
 }
 #: of these the answer does not depend on who asks, and asking would end a session or wait for ever
@@ -226,6 +236,7 @@ class Town:
         job = site.call("POST", f"{T}/jobs", body, who=owner).get_json()["data"]["job_id"]
         token = site.services.accounts.create_token(owner, "x")[0].id
         images = self.dataset(owner)
+        labelled_id, annotation = labelled(site.services.db, owner.user_id, self.team)
         for one in site.call("GET", "/api/v1/webhooks", who=owner).get_json()["data"]["webhooks"]:
             site.call("DELETE", f"/api/v1/webhooks/{one['id']}", who=owner)
         hook = {"url": "http://hooks.invalid/", "workspace_id": self.team, "enabled": False}
@@ -239,6 +250,7 @@ class Town:
             "webhook_id": webhook, "delivery_id": 1,
             "models/model_id": self.registered(owner), "models/job_id": "x",
             "dataset_id": images, "train/job_id": self.training(owner), "static_path": f"datasets/{images}/v1/images/train/x.jpg",
+            "labelled_id": labelled_id, "annotation_task_id": annotation, "image_id": "train_000000",
             "task_id": task, "job_id": job, "path": "x", "name": "index.html", "build_id": "x", "asset": "app.js", "gpu_id": 0, "token_id": token,
             "user_id": self.ids["someone"], "workspace_id": self.team,
         }  # fmt: skip
@@ -315,7 +327,9 @@ def body_of(route: str, things: dict[str, object]) -> object:
     given = BODIES.get(route)
     if not isinstance(given, dict):
         return given
-    return {name: things["dataset_id"] if value == "{dataset_id}" else value for name, value in given.items()}
+    named = (value for value in given.values() if isinstance(value, str) and value.startswith("{"))
+    filled_in = {value: things[value[1:-1]] for value in named}
+    return {name: filled_in.get(value, value) if isinstance(value, str) else value for name, value in given.items()}
 
 
 @pytest.fixture
@@ -357,7 +371,8 @@ def test_a_token_that_may_only_read_changes_nothing(town: Town, route: str) -> N
         return
     method, path = route.split(" ")
     name = "admin" if ROUTES[route] is ADMINS else "owner"
-    body = BODIES.get(route)
+    things = town.things()
+    body = body_of(route, things)
     if route == f"POST {T}/start":
         body = town.site.request()
     elif route == f"POST {P}/start":

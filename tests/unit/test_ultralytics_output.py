@@ -188,6 +188,13 @@ def test_any_line_can_be_read(text: str) -> None:
     parse('{"event": "' + text)
 
 
+def test_progress_of_a_model_that_proposes_boxes() -> None:
+    line = '{"event": "prelabelled", "done": 16, "total": 40, "boxes": 23}'
+    advance, note = parse(line).events
+    assert isinstance(advance, Advance) and (advance.step, advance.total_steps) == (16, 40)
+    assert note == Note("prelabelled", {"images": 16, "total": 40, "boxes": 23})
+
+
 def test_a_line_of_standard_error_says_what_it_would_say_without_its_mark() -> None:
     for line in (
         "Traceback (most recent call last):",

@@ -109,6 +109,23 @@ def test_an_export_has_arguments_of_its_own(home: Path) -> None:
         request.checked({"task": "export", "model": TINY}, AllowedRoots((home,)))
 
 
+def test_proposing_boxes_needs_weights_and_a_manifest(home: Path) -> None:
+    (home / "manifest.jsonl").touch()
+    weights = {"kind": "weights", "value": str(home / "x.pt")}
+    given = {"task": "prelabel", "model": weights, "manifest": str(home / "manifest.jsonl")}
+    params = request.checked(given, AllowedRoots((home,)))
+    assert request.arguments_of(params) == {"imgsz": 640, "batch": 8, "conf": 0.25} and params["data"] is None
+    for name, value in {"data": "x", "epochs": 1, "source": "x", "batch": -1, "manifest": str(home / "none")}.items():
+        with pytest.raises(Invalid) as caught:
+            request.checked({**given, name: value}, AllowedRoots((home,)))
+        assert caught.value.field == name
+    with pytest.raises(Forbidden):
+        request.checked({**given, "manifest": "/etc/manifest.jsonl"}, AllowedRoots((home,)))
+    with pytest.raises(Invalid) as caught:
+        checked(home, manifest=given["manifest"])
+    assert caught.value.field == "manifest"
+
+
 def test_devices() -> None:
     assert request.resources(Resources(), None).gpus == 1
     assert request.resources(Resources(gpus=1), "cpu").gpus == 0

@@ -29,7 +29,9 @@ def record(db: Database, job: Job, epochs: range, *names: str, attempt: int = 1)
 
 def of(world: World, job: Job) -> dict[str, Any]:
     with world.db.read() as connection:
-        return history.history_of(connection, job, {"mAP50": 0.9, "mAP50-95": None})
+        found = history.history_of(connection, job)
+    assert found is not None
+    return found
 
 
 def test_what_was_not_measured_is_null(world: World) -> None:
@@ -37,15 +39,16 @@ def test_what_was_not_measured_is_null(world: World) -> None:
     record(world.db, job, range(2, 3), "metrics/mAP50(B)")
     found = of(world, job)
     assert found["epochs"] == [1, 2, 3] and found["train_box_loss"] == [1.001, 1.002, 1.003]
-    assert found["metrics_mAP50"] == [None, 1.002, None] and found["val_dfl_loss"] == [None] * 3
-    assert found["final_metrics"] == {"mAP50": 0.9, "mAP50_95": None, "precision": None, "recall": None}
+    assert found["metrics_mAP50"] == [None, 1.002, None] and found["val_dfl_loss"] == []
+    assert found["final_metrics"] == {"mAP50": None, "mAP50_95": None, "precision": None, "recall": None}
     assert history.metrics_at(found, 2) == {"mAP50": 1.002, "mAP50-95": None, "precision": None, "recall": None}
     assert set(history.metrics_at(found, None).values()) == set(history.metrics_at(found, 9).values()) == {None}
 
 
 def test_without_any_epoch(world: World) -> None:
-    found = of(world, world.submit(dialect=YOLO_PLATFORM))
-    assert found["epochs"] == found["train_box_loss"] == []
+    job = world.submit(dialect=YOLO_PLATFORM)
+    with world.db.read() as connection:
+        assert history.history_of(connection, job) is None
 
 
 def test_a_very_long_training_is_thinned(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 from api.models.job import Job
 from api.models.yolo import Preparation
 from api.models.yolo_model import YoloModel
-from api.services.yolo_charts import recorded_history
+from api.services.yolo_history import history_of
 from api.services.yolo_model_jobs import exported
 from tests.unit.yolo_models import packed
 from tests.yolo.conftest import PYTHON, Bench
@@ -39,7 +39,8 @@ def test_what_its_weights_say(bench: Bench, trained: Job, model: YoloModel) -> N
     assert (model.task, model.classes) == ("detect", ("square", "disc", "triangle"))
     assert (model.info["imgsz"], model.info["epochs"]) == (64, EPOCHS)
     assert 500_000 < model.info["model_info"]["trainable_params"] < model.info["model_info"]["total_params"] < 1_200_000
-    recorded = recorded_history(bench.services.history, trained)
+    with bench.services.db.read() as connection:
+        recorded = history_of(connection, trained)
     assert recorded is not None and model.history is not None
     assert model.history["epochs"] == recorded["epochs"] == [1, 2]
     for key in ("train_box_loss", "val_dfl_loss", "metrics_mAP50"):

@@ -46,6 +46,10 @@ def _task(name: str) -> Callable[[dict[str, Any], Stop], None]:
         from api.children.ultralytics_train.train import train
 
         return train
+    if name == "prelabel":
+        from api.children.ultralytics_train.prelabel import prelabel
+
+        return prelabel
     from api.children.ultralytics_train.tasks import export, validate
 
     return {"export": export, "validate": validate}[name]

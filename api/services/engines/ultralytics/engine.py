@@ -114,6 +114,7 @@ class UltralyticsEngine:
             "began": began,
             "warnings": [*before.get("warnings", ()), *([start.warning] if start.warning else [])],
             "data": params["data"],
+            "manifest": params.get("manifest"),
             "own_data": str((files.child_dir(workspace) / "data.yaml").absolute()),
             "roots": [str(root) for root in self.roots.roots],
             "output": str(workspace.output_dir.absolute()),

@@ -121,6 +121,12 @@ def _exported(fields: Fields) -> Iterable[Event]:
     yield Note("exported", shown)
 
 
+def _prelabelled(fields: Fields) -> Iterable[Event]:
+    done, total, boxes = int(fields["done"]), int(fields["total"]), int(fields["boxes"])
+    yield Advance(Phase.EVALUATING, step=done, total_steps=total)
+    yield Note("prelabelled", {"images": done, "total": total, "boxes": boxes})
+
+
 _READERS: Mapping[str, Reader] = {
     "data": _data,
     "built": _built,
@@ -134,6 +140,7 @@ _READERS: Mapping[str, Reader] = {
     "classes": _classes,
     "model": _model,
     "exported": _exported,
+    "prelabelled": _prelabelled,
 }
 _TYPES: Mapping[str, LineType] = {
     "fit": LineType.TRAIN,
@@ -142,6 +149,7 @@ _TYPES: Mapping[str, LineType] = {
     "epoch": LineType.EVAL,
     "trained": LineType.TRAIN,
     "result": LineType.EVAL,
+    "prelabelled": LineType.EVAL,
 }
 
 _EVENTS = ChildEvents(_READERS, _TYPES)
