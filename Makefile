@@ -6,8 +6,11 @@ STAMP := $(VENV)/.installed
 KRAKEN := .venv-kraken
 KRAKEN_STAMP := $(KRAKEN)/.installed
 CAPTIONS := .venv-captions
+# tests that have a target of their own: a marker each
+OWN := slow console kraken captions yolo infer postgres deploy
+EMPTY :=
 
-.PHONY: help setup demo kraken test test-console test-slow test-kraken test-captions test-yolo test-postgres test-deploy lint types arch bench docs check clean
+.PHONY: help setup demo kraken test $(addprefix test-,$(OWN)) chromium lint types arch bench docs check clean
 
 help:
 	@echo "make demo       set up, then train the bundled small diffusion model through the API"
@@ -20,6 +23,7 @@ help:
 	@echo "make test-yolo  real YOLO trainings on the CPU (some minutes)"
 	@echo "make test-postgres  the tests of the store, of the dialects and of two services, over PostgreSQL"
 	@echo "make test-deploy  the service behind a real nginx, as deploy/ has it"
+	@echo "make test-infer inference with real models, its videos played in Chromium"
 	@echo "make check      lint, types and layers"
 	@echo "make bench      measure, as ratios to a baseline of the same run"
 	@echo "make docs       write docs/openapi.json"
@@ -47,13 +51,15 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo and not console and not postgres and not deploy"
+	$(BIN)/python -m pytest -m "not ($(subst $(EMPTY) $(EMPTY), or ,$(OWN)))"
 
-test-console: setup
+test-console: setup chromium
+	$(BIN)/python -m pytest -m console tests/console
+
+chromium:
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-noto-cjk >/dev/null; } || \
-	  { echo "test-console CANNOT RUN: there is no chromium, and it cannot be installed here (apt-get install chromium)" >&2; exit 1; }
-	$(BIN)/python -m pytest -m console tests/console
+	  { echo "$(MAKECMDGOALS) CANNOT RUN: there is no chromium, and it cannot be installed here (apt-get install chromium)" >&2; exit 1; }
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
@@ -98,6 +104,8 @@ test-deploy: setup
 	    echo "Installing nginx ..." && apt-get install -qq -y --no-install-recommends nginx-light >/dev/null; } || \
 	  { echo "test-deploy: there is no nginx here, and only root on Debian can install it"; exit 1; }
 	$(BIN)/python -m pytest -m deploy tests/acceptance
+test-infer: setup chromium
+	$(BIN)/python -m pytest -m infer tests/infer
 
 check: lint types arch
 

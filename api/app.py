@@ -22,6 +22,7 @@ from api.routes import (
     auth,
     console,
     documentation,
+    infer,
     observe,
     ocr,
     ocr_status,
@@ -60,12 +61,18 @@ from api.services.engines.script import ScriptEngine
 from api.services.engines.ultralytics import UltralyticsEngine
 from api.services.executors.local import LocalExecutor
 from api.services.executors.short import ShortExecutor
+from api.services.executors.warm import WarmExecutor
 from api.services.feed import EventWatch, Feed
 from api.services.gpus.base import GpuSource
 from api.services.gpus.desk import GpuDesk
 from api.services.gpus.monitor import GpuMonitor
 from api.services.gpus.nvml import NvmlSource
 from api.services.history import History
+from api.services.infer_files import InferFiles
+from api.services.infer_gpu import InferGpu
+from api.services.infer_process import InferLimits, InferProcess
+from api.services.infer_sessions import InferSessions
+from api.services.inference import Inference, SizeLimits
 from api.services.jobs import JobService
 from api.services.label_import import LabelImport
 from api.services.label_upload import LabelUpload
@@ -202,6 +209,34 @@ def build_yolo(settings: Settings, db: Database, accounts: AccountService, path:
     return Yolo(datasets, made, written, LabelUpload(db, made, written, limits))
 
 
+def build_inference(
+    settings: Settings,
+    db: Database,
+    accounts: AccountService,
+    models: YoloModels,
+    gpus: GpuDesk,
+    environ: Mapping[str, str],
+) -> Inference:
+    path, libraries = environ.get("PATH", os.defpath), environ.get("LD_LIBRARY_PATH", "")
+    process = InferProcess(
+        WarmExecutor(ROOT, settings.yolo_python, path, libraries),
+        InferGpu(db, gpus, settings.infer_device == "auto"),
+        InferLimits(
+            settings.infer_models,
+            settings.infer_idle,
+            settings.infer_memory,
+            settings.infer_seconds,
+            settings.infer_video_seconds,
+        ),
+        home=settings.data_dir / "tmp" / "inference",
+        weights=settings.data_dir / "weights",
+        log_file=settings.log_dir / "inference.log",
+    )
+    sessions = InferSessions(db, InferFiles(settings.data_dir), keep=settings.infer_keep)
+    sizes = SizeLimits(settings.infer_image_bytes, settings.infer_video_bytes)
+    return Inference(process, models, sessions, accounts, sizes)
+
+
 def build_model_uploads(
     settings: Settings,
     db: Database,
@@ -297,9 +332,11 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
             ingestion.sweep,
             lambda: jobs.forget_requests(),
             lambda: preparing.tidy(),
+            lambda: inference.tidy(),
         ),
     )
-    gpus = GpuDesk(monitor, db, supervisor.own_pids)
+    gpus = GpuDesk(monitor, db, lambda: supervisor.own_pids() | inference.process.pids())
+    inference = build_inference(settings, db, accounts, models, gpus, environ)
     queue = QueueDesk(db, gpus, room, per_user=settings.max_running_per_user)
     jobs = JobService(
         db,
@@ -347,6 +384,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         model_uploads=build_model_uploads(settings, db, accounts, models, engines, path),
         model_jobs=YoloModelJobs(db, jobs, models, yolo.datasets, lambda: bool(gpus.known())),
         charts=YoloCharts(db, models, settings.data_dir / "matplotlib"),
+        inference=inference,
         train_server=TrainServer(db, jobs, train_sets, gpus, settings.data_dir / "weights", roots),
         feed=feed,
         streams=Streams(MAX_STREAMS),
@@ -370,6 +408,7 @@ def lead(services: Services) -> None:
     services.prepared.recover()
     services.yolo.sweep()
     services.label_files.recover()
+    services.inference.sweep()
     services.models.sweep()
     services.train_server.sweep()
     services.supervisor.start()
@@ -387,6 +426,7 @@ def stop(services: Services) -> None:
     services.closing.set()
     services.feed.notify()
     services.yolo.close()
+    services.inference.close()
     services.model_uploads.close()
     services.train_server.close()
     services.leadership.close()
@@ -407,6 +447,7 @@ BLUEPRINTS = (
     ocr.blueprint,
     ocr_status.blueprint,
     *yolo_datasets.BLUEPRINTS,
+    *infer.BLUEPRINTS,
     *yolo_training.BLUEPRINTS,
     *yolo_logs.BLUEPRINTS,
     *annotation_routes.BLUEPRINTS,

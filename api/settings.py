@@ -173,6 +173,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("max_dataset_bytes", _integer(1, 1 << 50), str(50 * 1024**3),
             "largest size of an uploaded YOLO dataset, unpacked", "BYTES"),
     Setting("prepare_seconds", _seconds, "3600", "longest time that preparing a YOLO dataset may take", "SECONDS"),
+    Setting("infer_device", _choice("auto", "cpu"), "auto",
+            "auto: inference takes a GPU that is free and that no job waits for, else the CPU"),
+    Setting("infer_models", _integer(1, 1000), "4", "models that inference keeps loaded", "N"),
+    Setting("infer_idle", _seconds, "300",
+            "seconds after which inference unloads a model, and ends its process, that nobody used", "SECONDS"),
+    Setting("infer_memory", _integer(1 << 28, 1 << 50), str(4 * 1024**3),
+            "bytes of memory that the inference process may use beyond its libraries", "BYTES"),
+    Setting("infer_seconds", _seconds, "60",
+            "seconds without a sign of life after which the inference process is ended", "SECONDS"),
+    Setting("infer_keep", _seconds, "604800", "seconds for which results of inference are kept", "SECONDS"),
+    Setting("infer_image_bytes", _integer(1, 1 << 30), str(32 * 1024**2), "largest image for inference", "BYTES"),
+    Setting("infer_video_bytes", _integer(1, 1 << 50), str(2 * 1024**3), "largest video for inference", "BYTES"),
+    Setting("infer_video_seconds", _seconds, "3600", "longest video for inference", "SECONDS"),
     Setting("auth", _choice("auto", "required", "off"), "auto",
             "auto: the local operator needs no token on loopback; required: everybody; off: nobody, loopback only"),
     Setting("insecure", _switch, "false", "allow --auth off on an address other than loopback"),
@@ -225,6 +238,15 @@ class Settings:
     max_archive_files: int
     max_dataset_bytes: int
     prepare_seconds: float
+    infer_device: str
+    infer_models: int
+    infer_idle: float
+    infer_memory: int
+    infer_seconds: float
+    infer_keep: float
+    infer_image_bytes: int
+    infer_video_bytes: int
+    infer_video_seconds: float
     auth: str
     insecure: bool
     host: str

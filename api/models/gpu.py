@@ -83,9 +83,9 @@ class GpuPoint:
 
 @dataclass(frozen=True, slots=True)
 class GpuHolder:
-    """The job that leases a GPU."""
+    """The job that leases a GPU, or the inference process, which is none."""
 
-    job_id: str
+    job_id: str | None
     engine: str
 
 

@@ -15,6 +15,7 @@ from api.services.engines.base import Engine
 from api.services.feed import Feed
 from api.services.gpus.desk import GpuDesk
 from api.services.history import History
+from api.services.inference import Inference
 from api.services.jobs import JobService
 from api.services.label_upload import LabelUpload
 from api.services.leadership import Leadership
@@ -73,6 +74,7 @@ class Services:
     model_uploads: YoloModelUploads
     model_jobs: YoloModelJobs
     charts: YoloCharts
+    inference: Inference
     train_server: TrainServer
     trainings: YoloTraining
     feed: Feed

@@ -246,8 +246,8 @@ def envelope(response: TestResponse) -> Any:
     return body
 
 
-def make_site(home: Path, source: FakeSource) -> Site:
-    settings = load({"data_dir": str(home)}, postgres.environment())
+def make_site(home: Path, source: FakeSource, **given: str) -> Site:
+    settings = load({"data_dir": str(home), **given}, postgres.environment())
     services = composition.build_services(settings, {}, source)
     services.leadership.leads = True  # it is never started, and there is no other
     app = composition.build_app(services)

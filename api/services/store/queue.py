@@ -184,6 +184,12 @@ def any_queued(connection: Connection) -> bool:
     return connection.execute(query).first() is not None
 
 
+def any_waits_for_gpu(connection: Connection) -> bool:
+    """Whether a job could use a GPU that were given back; those held back do not count."""
+    waits = _queued(jobs.c.lane != Lane.PLACE, jobs.c.held.is_(False))
+    return any(_resources(row.resources).gpus for row in connection.execute(waits))
+
+
 def oldest(connection: Connection) -> float | None:
     """When the job that waits longest was submitted."""
     query = select(func.min(jobs.c.created_at)).where(jobs.c.status == JobStatus.QUEUED)
