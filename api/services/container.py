@@ -18,6 +18,7 @@ from api.services.history import History
 from api.services.inference import Inference
 from api.services.jobs import JobService
 from api.services.label_upload import LabelUpload
+from api.services.leadership import Leadership
 from api.services.machine import MachineMonitor
 from api.services.ocr_training import OcrTrainingService
 from api.services.plain_logs import PlainLogs
@@ -63,6 +64,7 @@ class Services:
     engines: Mapping[str, Engine]
     supervisor: Supervisor
     webhooks: WebhookService
+    leadership: Leadership
     yolo: YoloDatasets
     models: YoloModels
     annotations: Annotations

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.infer, pytest.mark.timeout(300)]
 
 
 def test_its_death_and_hanging_are_answered_with_503(make_inference: Maker, tmp_path: Path) -> None:
-    inference = make_inference(TRAINYARD_INFER_SECONDS="12")
+    inference = make_inference(TRAINYARD_INFER_SECONDS="25")
     assert inference.image(picture()).status_code == 200
     long = make_video(tmp_path / "long.mp4", seconds=60).read_bytes()
     for how in (signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP):
