@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.acceptance.harness import Service
+from tests.acceptance.harness import Service, wait_for
 from tests.console.conftest import REFUSED, Visitor, gpu_service
 from tests.unit.yolo_sets import packed, picture
 
@@ -128,6 +128,30 @@ def test_what_is_no_dataset_is_said(site: Service, tmp_path: Path, visit: Visito
     page.get_by_label("Or a directory on the service's machine").fill("/etc")
     page.get_by_role("button", name="Register").click()
     expect(page.get_by_role("status").filter(has_text="allowed")).to_be_visible()
+
+
+def test_captions_are_corrected(site: Service, visit: Visitor) -> None:
+    body = {"dataset_name": "yards", "video_directory": str(site.images), "prompt_prefix": NASTY}
+    started = site.client.post("/api/v1/preprocessing/start", json=body)
+    assert started.status_code == 202, started.text
+    status = f"/api/v1/preprocessing/status/{started.json()['data']['preprocessing_id']}"
+    wait_for(lambda: site.client.get(status).json()["data"]["status"] == "completed", 60)
+    here = visit(site.url)
+    page = here.go("/datasets")
+    page.get_by_role("link", name="yards").click()
+    caption = page.get_by_label("Caption of 1.png")
+    expect(caption).to_have_value(NASTY)
+    caption.fill("a red square")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    page.get_by_label("Find").fill("window")
+    page.get_by_role("button", name="Replace", exact=True).click()
+    expect(page.get_by_text("5 of 6 captions changed.")).to_be_visible()
+    page.reload()
+    expect(caption).to_have_value("a red square")
+    assert here.axe() == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.querySelector('main').scrollWidth <= document.querySelector('main').clientWidth")
 
 
 # ---- the editor

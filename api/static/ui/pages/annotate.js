@@ -42,8 +42,7 @@ function Editor({ path, task, name, strip, counted }) {
   const [hand, setHand] = useState(false);
   const [asking, setAsking] = useState(false);
   const control = useRef({});
-  const wanted = place.value.query.image;
-  const index = Math.max(0, items.findIndex((item) => item.image_id === wanted));
+  const index = useIndex(strip.data);
   const item = items[index];
   const saved = (sheet) => {
     setDone((before) => ({ ...before, [sheet.id]: sheet.boxes.value.length }));
@@ -52,15 +51,15 @@ function Editor({ path, task, name, strip, counted }) {
   const sheet = useSheet(path, item?.image_id, saved);
   const annotated = (one) => one.image_id in done || one.has_annotation;
 
-  const show = async (image, from = offset) => {
+  const show = async (image, from = offset, end = "") => {
     if (sheet && !(await sheet.leave())) return say(words(sheet), "error");
-    refine({ image, offset: from || "" });
+    refine({ image, offset: from || "", end });
   };
   const turn = async (by) => {
     const next = items[index + by];
     if (next) return show(next.image_id);
     if (by > 0 && offset + items.length < total) return show("", only ? offset + items.filter((one) => !annotated(one)).length : offset + LIMIT);
-    if (by < 0 && offset > 0) return show("", Math.max(0, offset - LIMIT));
+    if (by < 0 && offset > 0) return show("", Math.max(0, offset - LIMIT), "1");
     return say(t("no_next"));
   };
   const open = async () => {
@@ -72,7 +71,7 @@ function Editor({ path, task, name, strip, counted }) {
   const filter = async (value) => {
     if (sheet && !(await sheet.leave())) return say(words(sheet), "error");
     setDone({});
-    refine({ only: value, image: "", offset: "" });
+    refine({ only: value, image: "", offset: "", end: "" });
     if (value === only) strip.reload();
   };
   const acts = useActs({ sheet, task, setCurrent, current, control, setHand, turn, open });
@@ -105,6 +104,16 @@ function Editor({ path, task, name, strip, counted }) {
       if (sheet && !sheet.dirty && sheet.past.value.length === 0) sheet.load();
     }} />`}
   </div>`;
+}
+
+/** Which of the strip's images the address means; while another strip is on its way, the one that was shown. */
+function useIndex({ items, offset, only }) {
+  const { image, end, offset: from = "0", only: wanted = "" } = place.value.query;
+  const last = useRef(0);
+  const arrived = offset === (Math.floor(Number(from)) || 0) && only === wanted;
+  const found = items.findIndex((item) => item.image_id === image);
+  if (arrived) last.current = found >= 0 ? found : end ? items.length - 1 : 0;
+  return Math.max(0, Math.min(last.current, items.length - 1));
 }
 
 function useSheet(path, imageId, saved) {

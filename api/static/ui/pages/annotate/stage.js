@@ -58,12 +58,12 @@ export function Stage({ sheet, classes, current, hand, control }) {
     if (!view || hold.current) return;
     svg.current.setPointerCapture(event.pointerId);
     const point = at(event);
-    const chosen = sheet.chosen.value;
-    const box = chosen === null ? null : sheet.boxes.value[chosen];
+    const index = sheet.chosen.value;
+    const box = index === null ? null : sheet.boxes.value[index];
     const edges = box && !event.shiftKey ? grip(box, point, GRIP / view.scale) : null;
     if (hand || event.button === 1) hold.current = { kind: "pan", view, event };
     else if (event.button !== 0) return;
-    else if (edges) hold.current = { kind: edges.inside ? "move" : "size", edges, box, index: chosen, from: point, event };
+    else if (edges) hold.current = { kind: edges.inside ? "move" : "size", edges, box, index, from: point, event };
     else hold.current = { kind: "draw", from: point, event };
   };
   const move = (event) => {
@@ -86,6 +86,7 @@ export function Stage({ sheet, classes, current, hand, control }) {
     else if (touches(draft.box, image)) sheet.change([...boxes, draft.box], boxes.length);
   };
 
+  const chosen = sheet.chosen.value;
   const unit = view ? 1 / view.scale : 1;
   const shown = sheet.boxes.value.map((box, index) => (draft?.index === index ? draft.box : box));
   const name = image ? t("image", { name: image.image_path.split("/").pop(), width: image.width, height: image.height, count: shown.length }) : t("loading");
@@ -94,7 +95,8 @@ export function Stage({ sheet, classes, current, hand, control }) {
       onPointerDown=${down} onPointerMove=${move} onPointerUp=${up} onPointerCancel=${() => control.current.letGo()} onAuxClick=${(event) => event.preventDefault()}>
     ${image && html`<image key=${image.image_id} href=${pictureUrl(image.image_path)} width=${image.width} height=${image.height} onError=${() => setBroken(true)} />`}
     ${view && sheet.proposals.value.map((box, index) => html`<${Box} key=${`p${index}`} box=${box} name=${classes[box.class_id]} unit=${unit} proposed=${true} />`)}
-    ${view && shown.map((box, index) => html`<${Box} key=${index} box=${box} name=${classes[box.class_id]} unit=${unit} chosen=${sheet.chosen.value === index} />`)}
+    ${view && shown.map((box, index) => index !== chosen && html`<${Box} key=${index} box=${box} name=${classes[box.class_id]} unit=${unit} />`)}
+    ${view && shown[chosen] && html`<${Box} key="chosen" box=${shown[chosen]} name=${classes[shown[chosen].class_id]} unit=${unit} chosen=${true} />`}
     ${draft && draft.index === null && html`<${Box} box=${ordered(draft.box)} name=${classes[draft.box.class_id]} unit=${unit} chosen=${true} />`}
     ${broken && html`<text class="broken" x=${image.width / 2} y=${image.height / 2} font-size=${14 * unit} text-anchor="middle">${t("read_failed")}</text>`}
   </svg>`;

@@ -1,5 +1,5 @@
 // Asks for a version: classes, and how images are split where they come without a split.
-import { html, useState } from "../../core/view.js";
+import { html, useEffect, useRef, useState } from "../../core/view.js";
 import { ApiError, post } from "../../core/api.js";
 import { percent } from "../../core/format.js";
 import { Button, say } from "../../components/index.js";
@@ -12,12 +12,14 @@ export function PrepareForm({ path, made }) {
   const [val, setVal] = useState(20);
   const [seed, setSeed] = useState("0");
   const [errors, setErrors] = useState([]);
+  const left = useRef(false);
+  useEffect(() => () => (left.current = true), []);
   const run = async () => {
     const names = classes.split("\n").map((one) => one.trim()).filter(Boolean);
     const wanted = { split_ratio: { train: (100 - val) / 100, val: val / 100 }, seed: Number(seed), ...(names.length ? { classes: names } : {}) };
     setErrors([]);
     try {
-      const answer = await prepared(path, wanted);
+      const answer = await prepared(path, wanted, left);
       say(t("ready", { version: answer.version }));
       await made(answer.version);
     } catch (problem) {
@@ -34,12 +36,12 @@ export function PrepareForm({ path, made }) {
 }
 
 /** A large dataset takes longer than a request waits (503): the same question later has the answer. */
-async function prepared(path, wanted) {
+async function prepared(path, wanted, left) {
   for (;;) {
     try {
       return await post(`${path}/prepare`, wanted);
     } catch (problem) {
-      if (problem.status !== 503) throw problem;
+      if (problem.status !== 503 || left.current) throw problem;
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
     }
   }

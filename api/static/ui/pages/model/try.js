@@ -34,7 +34,7 @@ export function Try({ model }) {
       setSeen({ video, name: file.name, session_id: answer.session_id, stats: answer.summary, frames: answer.stats?.total_frames, image: video ? null : answer });
     } catch (failure) {
       if (failure.name === "AbortError") return;
-      setProblem(failure.status === 405 ? new Error(t("no_infer")) : failure);
+      setProblem(failure);
     }
     setBusy(null);
   };
