@@ -20,7 +20,7 @@ import pytest
 from api.models.job import Command, Resources
 from api.models.workspace import Workspace
 from api.services.executors import local as local_module
-from api.services.executors.base import Executor, LaunchError, Observation, RunState
+from api.services.executors.base import Executor, LaunchError, Observation, RunState, Terms
 from api.services.executors.fake import FakeExecutor
 from api.services.executors.local import PYTHON, LocalExecutor
 from api.utils import faults
@@ -54,7 +54,7 @@ class Bench:
         self, *argv: str, workspace: Workspace | None = None, cwd: str = "/", **resources: Any
     ) -> tuple[str, Workspace]:
         workspace = workspace or self.workspace()
-        self.executor.launch(Command(argv, ENV, cwd), workspace, Resources(**resources))
+        self.executor.launch(Command(argv, ENV, cwd), workspace, Terms(Resources(**resources)))
         return self.executor.handle(workspace), workspace
 
     def tick(self) -> None:
@@ -340,7 +340,7 @@ def test_what_has_ended_can_be_forgotten_and_what_runs_cannot(bench: Bench) -> N
 def test_the_environment_is_exactly_the_one_given(local: LocalBench) -> None:
     given = {"PATH": "/bin", "SECRET": "ü$x\n=1", "EMPTY": "", "BYTES": os.fsdecode(b"\xff")}
     workspace = local.workspace()
-    local.executor.launch(Command(("cat", "/proc/self/environ"), given, "/"), workspace, Resources())
+    local.executor.launch(Command(("cat", "/proc/self/environ"), given, "/"), workspace, Terms())
     local.end(local.executor.handle(workspace))
     found = dict(item.split(b"=", 1) for item in workspace.log.read_bytes().rstrip(b"\0").split(b"\0"))
     assert found == {os.fsencode(name): os.fsencode(value) for name, value in given.items()}
@@ -551,15 +551,16 @@ SERVICE = """
 import sys, os, signal, json
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from api.models.job import Command, Resources
+from api.models.job import Command
 from api.models.workspace import Workspace
+from api.services.executors.base import Terms
 from api.services.executors.local import LocalExecutor
 from api.utils import faults
 control, log = map(Path, sys.argv[2:4])
 faults.arm(sys.argv[4] or None)
 exec(sys.argv[6])
 command = Command(("/bin/sh", "-c", sys.argv[5]), {"PATH": "/bin:/usr/bin"}, "/")
-LocalExecutor(linger=0.3).launch(command, Workspace("j", 1, control, log, log.parent, log.parent), Resources())
+LocalExecutor(linger=0.3).launch(command, Workspace("j", 1, control, log, log.parent, log.parent), Terms())
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

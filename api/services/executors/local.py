@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from api.models.job import Command, Resources
+from api.models.job import Command
 from api.models.workspace import Workspace
-from api.services.executors.base import LaunchError, Observation, RunState, Usage
+from api.services.executors.base import THIS_MACHINE, LaunchError, Observation, RunState, Terms, Usage
 from api.utils import training_wrapper as keeper
 from api.utils.faults import fault
 
@@ -33,6 +33,7 @@ class LocalExecutor:
     """`linger`: seconds that processes which outlive their trainer get between SIGTERM and SIGKILL."""
 
     name = "local"
+    traits = THIS_MACHINE
 
     def __init__(self, *, linger: float = 10.0, python: str = PYTHON) -> None:
         self._linger = linger
@@ -45,7 +46,7 @@ class LocalExecutor:
     def handle(self, workspace: Workspace) -> str:
         return str(workspace.control.absolute())
 
-    def launch(self, command: Command, workspace: Workspace, resources: Resources) -> None:
+    def launch(self, command: Command, workspace: Workspace, terms: Terms) -> None:
         handle = self.handle(workspace)
         fault("launch.before_lock")
         try:
@@ -54,19 +55,19 @@ class LocalExecutor:
             if lock is None:
                 return
             try:
-                self._launch(lock, command, workspace, resources)
+                self._launch(lock, command, workspace, terms)
             finally:
                 os.close(lock)  # the keeper has its own
         except OSError as error:
             raise LaunchError(f"{error.strerror}: {error.filename or handle}") from error
 
-    def _launch(self, lock: int, command: Command, workspace: Workspace, resources: Resources) -> None:
+    def _launch(self, lock: int, command: Command, workspace: Workspace, terms: Terms) -> None:
         handle = self.handle(workspace)
         if _read(handle, keeper.EXIT) or _read(handle, keeper.PID):
             return  # it ran, once is enough
         for name in (keeper.PID, keeper.EXIT, keeper.STOP):
             keeper.reserve(handle, name)
-        description = self._description(command, workspace, resources)
+        description = self._description(command, workspace, terms)
         keeper.put(handle, keeper.LAUNCH, description, durable=False)  # after a power cut it is written anew
         fault("launch.after_lock")
         with self._mutex:
@@ -74,15 +75,15 @@ class LocalExecutor:
             self._keepers[self._spawn(handle, lock)] = handle
         fault("launch.after_spawn")
 
-    def _description(self, command: Command, workspace: Workspace, resources: Resources) -> Record:
+    def _description(self, command: Command, workspace: Workspace, terms: Terms) -> Record:
         return {
             "argv": list(command.argv),
             "env": dict(command.env),
             "cwd": command.cwd,
             "log": str(workspace.log.absolute()),
             "linger": self._linger,
-            "memory_limit": resources.memory,
-            "affinity": list(resources.cpu_ids) or None,
+            "memory_limit": terms.resources.memory,
+            "affinity": list(terms.resources.cpu_ids) or None,
         }
 
     def _spawn(self, handle: str, lock: int) -> int:
