@@ -240,7 +240,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     keys = Keys()
     prepared = PreparedDatasets(db, settings.data_dir / "datasets", ended=keys.forget)
     engines = build_engines(settings, pages_of(db), prepared.directory, keys)
-    executor, feed = build_executor(settings), Feed()
+    executor, feed = build_executor(settings, environ), Feed()
     cluster = executor if isinstance(executor, ClusterExecutor) else None
     machine = MachineMonitor(settings.data_dir)
     source = gpu_source or (
@@ -272,7 +272,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     )
     gpus = GpuDesk(monitor, db, supervisor.own_pids)
     per_user = settings.max_running_per_user
-    handed = None if supervisor.handover is None else EngineQueue(parts, supervisor.handover, per_user=per_user)
+    handed = None if supervisor.handover is None else EngineQueue(parts, supervisor.handover)
     queue = QueueDesk(
         db, gpus, lambda: room if cluster is None else cluster.state().room, per_user=per_user, engine=handed
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ from api.models.progress import duration
 from api.services.executors.base import RunState
 from api.services.handover import Handover
 from api.services.store import jobs as store
-from api.services.store import queue
 
 if TYPE_CHECKING:
     from api.services.supervisor import Parts
@@ -21,12 +19,9 @@ if TYPE_CHECKING:
 class EngineQueue:
     """Looks and answers; asks no engine."""
 
-    def __init__(
-        self, parts: Parts, handover: Handover, *, per_user: int = 0, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, parts: Parts, handover: Handover, clock: Callable[[], float] = time.time) -> None:
         self._parts = parts
         self._handover = handover
-        self._per_user = per_user
         self._clock = clock
 
     def reason(self, job: Job) -> str:
@@ -34,15 +29,13 @@ class EngineQueue:
 
     def reasons(self, waiting: Iterable[Job]) -> list[str]:
         with self._parts.db.read() as connection:
-            users = Counter(queue.running_by_user(connection))
             attempts = [(job, store.attempt(connection, job)) for job in waiting]
         executor, told = self._parts.executor, []
         for job, attempt in attempts:
             seen = executor.poll(executor.handle(self._parts.workspaces.of(attempt)))
             if seen.state is RunState.ABSENT:
-                told.append(self._not_there(job, users))
+                told.append(self._not_there(job))
             else:
-                users[job.owner_id] += 1
                 told.append(self._there(job, seen.state, seen.note))
         return told
 
@@ -56,14 +49,10 @@ class EngineQueue:
             return f"is held in {name}; release it to let it start"
         return f"{name}: {note or 'is in the queue'}"
 
-    def _not_there(self, job: Job, users: Counter[int]) -> str:
+    def _not_there(self, job: Job) -> str:
         name, now = self._parts.executor.name, self._clock()
         if job.held:
             return "is held; release it to let it start"
         if job.not_before > now:
             return f"failed and is tried again in {duration(job.not_before - now)}"
-        if self._per_user and users[job.owner_id] >= self._per_user:
-            allowed = f"{self._per_user} at a time are allowed"
-            return f"waits for one of its owner's jobs to end that are with {name} already: {allowed}"
-        note = self._handover.note(job.id)
-        return f"{name} does not take it yet: {note}" if note else f"is about to be handed over to {name}"
+        return self._handover.note(job.id) or f"is about to be handed over to {name}"

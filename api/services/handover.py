@@ -55,7 +55,7 @@ class Handover:
         self._not_before = 0.0
 
     def note(self, job_id: str) -> str | None:
-        """Why a job could not be handed over when that was last tried."""
+        """Why a job was not handed over when that was last looked at."""
         return self._notes.get(job_id)
 
     def turn(self, now: float) -> list[Job]:
@@ -78,6 +78,8 @@ class Handover:
         for one in fresh:
             limit = self._per_user()
             if one.stop_requested_at is None and limit and users[one.owner_id] >= limit:
+                mine = f"waits for one of its owner's jobs to end that are with {self._executor.name} already"
+                self._notes[one.id] = f"{mine}: {limit} at a time are allowed"
                 continue
             if self._guarded(one, now, self._hand_over) is not None:
                 users[one.owner_id] += 1
@@ -91,7 +93,7 @@ class Handover:
         except (Conflict, NotFound):  # it was stopped or deleted between two looks
             return None
         except Unavailable as problem:
-            self._say(one.id, problem.message)
+            self._say(one.id, f"{self._executor.name} does not take it yet: {problem.message}")
             self._not_before = now + RETRY_SECONDS
         except Exception as problem:
             if self._notes.get(one.id) != repr(problem):

@@ -20,6 +20,7 @@ import pytest
 from api.models.job import Command, Resources
 from api.models.workspace import Workspace
 from api.services.executors import local as local_module
+from api.services.executors import records
 from api.services.executors.base import Executor, LaunchError, Observation, RunState, Terms
 from api.services.executors.fake import FakeExecutor
 from api.services.executors.local import PYTHON, LocalExecutor
@@ -678,7 +679,7 @@ def test_sigterm_to_the_keeper_is_a_stop(local: LocalBench) -> None:
 def test_a_launch_by_another_version_of_the_service_is_refused_in_words(local: LocalBench) -> None:
     workspace = local.workspace()
     handle = local.executor.handle(workspace)
-    local_module._make(handle)
+    records.make(handle)
     keeper.put(handle, keeper.LAUNCH, {"v": 2})
     lock = local_module._claim(handle)
     assert lock is not None

@@ -263,7 +263,7 @@ class World:
         handed = None
         if isinstance(self.executor, FakeCluster) and self.supervisor.handover is not None:
             fitting = ClusterFitting(self.executor)
-            handed = EngineQueue(self.parts, self.supervisor.handover, per_user=self.per_user, clock=self.clock)
+            handed = EngineQueue(self.parts, self.supervisor.handover, self.clock)
         self.queue = QueueDesk(
             self.db, self.gpus, lambda: self.machine, per_user=self.per_user, engine=handed, clock=self.clock
         )
