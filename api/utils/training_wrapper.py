@@ -215,6 +215,8 @@ def become(launch: dict[str, Any], gate: int, failures: int, log: int) -> NoRetu
         for target in (0, 1, 2):
             os.dup2(log if target else os.open("/dev/null", os.O_RDONLY), target)
         _offer_to_the_oom_killer()
+        if launch.get("tied"):  # nobody could find it there once its keeper is gone
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
         if launch.get("affinity"):
             what = f"cores {launch['affinity']}"
             os.sched_setaffinity(0, launch["affinity"])

@@ -103,10 +103,8 @@ class Bench:
         raise NotImplementedError
 
 
-class LocalBench(Bench):
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.executor: LocalExecutor = LocalExecutor(linger=0.3)
+class ShellBench(Bench):
+    """Its trainers are real processes, whose keeper leaves its records where we see them."""
 
     def sh(self, script: str, workspace: Workspace | None = None, **resources: Any) -> tuple[str, Workspace]:
         return self.start("/bin/sh", "-c", script, workspace=workspace, **resources)
@@ -134,6 +132,24 @@ class LocalBench(Bench):
     def broken(self) -> str:
         return self.start("/no/such/trainer")[0]
 
+    def prints(self, workspace: Workspace) -> None:
+        self.until(lambda: self.log(workspace))
+
+    def log(self, workspace: Workspace) -> str:
+        return workspace.log.read_text() if workspace.log.exists() else ""
+
+    def record(self, handle: str, name: str = keeper.PID) -> dict[str, Any]:
+        path = Path(handle, name)
+        self.until(path.exists)
+        record: dict[str, Any] = json.loads(path.read_bytes())
+        return record
+
+
+class LocalBench(ShellBench):
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.executor: LocalExecutor = LocalExecutor(linger=0.3)
+
     def orphan(self, handle: str) -> None:
         """Kills the keeper: the trainer lives on."""
         os.kill(self.record(handle)["keeper"], signal.SIGKILL)
@@ -148,18 +164,6 @@ class LocalBench(Bench):
         usage = self.executor.usage(handle)
         assert usage
         return usage.pids
-
-    def prints(self, workspace: Workspace) -> None:
-        self.until(lambda: self.log(workspace))
-
-    def log(self, workspace: Workspace) -> str:
-        return workspace.log.read_text() if workspace.log.exists() else ""
-
-    def record(self, handle: str, name: str = keeper.PID) -> dict[str, Any]:
-        path = Path(handle, name)
-        self.until(path.exists)
-        record: dict[str, Any] = json.loads(path.read_bytes())
-        return record
 
     def output(self, *argv: str, **resources: Any) -> str:
         handle, workspace = self.start(*argv, **resources)

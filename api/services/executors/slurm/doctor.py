@@ -14,8 +14,10 @@ from api.utils import training_wrapper as keeper
 COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "srun")
 #: run on a node: reads the probe, finds the keeper, writes beside the probe
 PROBE = (
-    "import sys; open(sys.argv[2]); s = open(sys.argv[1]).read(); open(sys.argv[1] + '.node', 'w').write(s); print(s)"
+    "import sys; open(sys.argv[2]); text = open(sys.argv[1]).read(); "
+    "open(sys.argv[1] + '.node', 'w').write(text); print(text)"
 )
+Told = tuple[bool | None, str]
 
 
 def findings(slurm: Slurm, flags: Sequence[str], python: str, shared: Sequence[Path]) -> Iterator[Told]:

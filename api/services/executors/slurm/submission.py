@@ -87,6 +87,7 @@ def description(command: Command, workspace: Workspace, terms: Terms, linger: fl
         "memory_limit": terms.resources.memory,
         "inherit": inherited,
         "report": True,
+        "tied": True,
     }
 
 

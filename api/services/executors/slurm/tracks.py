@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from api.services.executors.base import Observation, RunState
@@ -22,6 +23,9 @@ LOST = {
     REQUEUED: "Slurm put it back into its queue after it had begun, and it was withdrawn from there",
     GONE: "Slurm does not know it any more",
 }
+
+#: printed by a cluster that measures memory without control groups; its state says FAILED or CANCELLED then
+OVER_MEMORY = re.compile(r"exceeded (\w+ )?memory limit|oom.kill", re.IGNORECASE)
 
 #: Slurm's reasons why a job waits, for a person; the others are shown as they are
 REASONS = {
@@ -98,7 +102,7 @@ def conclude(seen: Observation, end: Record, *, asked: bool, recorded: bool, out
     if state in ("TIMEOUT", "DEADLINE"):
         told = f"Slurm ended it at its time limit ({state})"
         return replace(seen, state=RunState.EXITED, timed_out=True, note=told)
-    if state == "OUT_OF_MEMORY":
+    if state == "OUT_OF_MEMORY" or (not recorded and OVER_MEMORY.search(output)):
         return replace(seen, state=RunState.EXITED, oom_killed=True, note="Slurm ended it over its memory")
     if state == "CANCELLED":
         return _cancelled(seen, began=began, asked=asked, recorded=recorded)
