@@ -43,5 +43,6 @@ def _gpu(number: int, node: Node, gpu: NodeGpu) -> GpuState:
         name=f"{gpu.name or 'GPU'} on {node.name}",
         lost=not node.up,
         node=node.name,
-        taken_by=gpu.job or ("another job of the cluster" if gpu.busy else None),
+        job=gpu.job,
+        taken=gpu.busy,
     )

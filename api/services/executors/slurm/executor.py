@@ -54,6 +54,7 @@ class SlurmExecutor:
         python: str = "",
         linger: float = 10.0,
         interval: float = 1.0,
+        patience: float = PATIENCE,
         shared: tuple[Path, ...] = (),
     ) -> None:
         self._slurm = slurm
@@ -61,6 +62,7 @@ class SlurmExecutor:
         self._python = python or PYTHON
         self._linger = linger
         self._interval = interval
+        self._patience = patience
         self._shared = shared
         self._lock = threading.Lock()  # for the tracks; never held while Slurm is asked
         self._launching = threading.Lock()
@@ -320,7 +322,7 @@ class SlurmExecutor:
         track.over_since = track.over_since or now
         os.listdir(handle)  # a network disk looks anew at what is in a directory
         promised = records.read(handle, keeper.PID) is not None and state in ("COMPLETED", "FAILED", "CANCELLED")
-        if promised and not records.read(handle, keeper.EXIT) and now < track.over_since + PATIENCE:
+        if promised and not records.read(handle, keeper.EXIT) and now < track.over_since + self._patience:
             return
         self._write(handle, end={"state": state, "reason": track.reason, "node": track.node, "at": time.time()})
         with self._lock:

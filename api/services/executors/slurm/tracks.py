@@ -103,7 +103,9 @@ def conclude(seen: Observation, end: Record, *, asked: bool, recorded: bool, out
         told = f"Slurm ended it at its time limit ({state})"
         return replace(seen, state=RunState.EXITED, timed_out=True, note=told)
     if state == "OUT_OF_MEMORY" or (not recorded and OVER_MEMORY.search(output)):
-        return replace(seen, state=RunState.EXITED, oom_killed=True, note="Slurm ended it over its memory")
+        return replace(
+            seen, state=RunState.EXITED, oom_killed=True, note="Slurm ended it over the memory that it had asked for"
+        )
     if state == "CANCELLED":
         return _cancelled(seen, began=began, asked=asked, recorded=recorded)
     if recorded:
