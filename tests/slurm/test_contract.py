@@ -259,6 +259,15 @@ def test_over_its_memory_it_is_ended_and_told(bench: SlurmBench) -> None:
     assert bench.end(handle).oom_killed
 
 
+def test_over_its_time_limit_it_is_ended_and_told(bench: SlurmBench) -> None:
+    handle = bench.runs()
+    bench.cluster.run("scontrol", "update", f"JobId={bench.number(handle)}", "EndTime=now")
+    bench.until(lambda: bench.state(handle) in ENDED, 60)  # Slurm looks at its clock twice a minute
+    seen = bench.executor.poll(handle)
+    assert (seen.state, seen.timed_out) == (RunState.EXITED, True)
+    assert seen.note == "Slurm ended it at its time limit (TIMEOUT)"
+
+
 def test_poll_asks_nobody(bench: SlurmBench, monkeypatch: pytest.MonkeyPatch) -> None:
     handle = bench.runs()
 

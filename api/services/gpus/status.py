@@ -104,7 +104,7 @@ def why_busy(state: GpuState, holder: GpuHolder | None, own_pids: Set[int], stal
         return None
     if status is GpuStatus.UNKNOWN:
         if state.node is not None:
-            return f"{gpu} is unknown: node {state.node} " + ("is down" if state.lost else "was not heard of lately")
+            return f"{gpu} is unknown: node {state.node} is down, or was not heard of lately"
         return f"{gpu} is unknown: " + ("it fell off the bus" if state.lost else "the driver does not answer")
     if holder is not None:
         return f"{gpu} by job {holder.job_id} ({holder.engine})"

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 SLURM = "slurm.json"
 PATIENCE = 10.0  # seconds for which a record that Slurm's end promises may be under way on a network disk
 KILL_SLACK = 15.0  # after a stop's grace, before Slurm is told to end what the keeper has not
+FIRST_ANSWER_SECONDS = 2.0
 NODES_SECONDS = 5.0  # between two looks at the nodes
 SLOWEST = 15.0  # between two questions while the controller is away
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD")
@@ -72,14 +73,18 @@ class SlurmExecutor:
         self._nodes_at = 0.0
         self._failures = 0
         self._wake = threading.Event()
+        self._asked = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     # ---- life
 
     def start(self) -> None:
+        """Waits a moment for the first answer, so that what the cluster has is known from the start."""
         self._thread = threading.Thread(target=self._run, name="slurm", daemon=True)
         self._thread.start()
+        if not self._asked.wait(FIRST_ANSWER_SECONDS):
+            log.warning("Slurm did not answer within %g s; what the cluster has is not known yet", FIRST_ANSWER_SECONDS)
 
     def close(self) -> None:
         self._stopping.set()
@@ -171,24 +176,29 @@ class SlurmExecutor:
             self._wake.set()
 
     def poll(self, handle: str) -> Observation:
-        known = records.read(handle, SLURM)
+        """Asks the disk as little as it can: it is a network's, and many jobs are looked at often."""
+        track = self._tracks.get(handle)
+        if track is not None and track.state in WAITING and not track.began:
+            return Observation(RunState.PENDING, note=track.note)
+        known = records.read(handle, SLURM) if track is None else {}
         verdict = records.read(handle, keeper.EXIT)
-        started = records.read(handle, keeper.PID)
         if known is None:
-            return records.ended(verdict, started) if verdict else Observation(RunState.ABSENT)
-        asked, end = records.read(handle, keeper.STOP) is not None, known.get("end")
-        if verdict and not end and not doubtful(verdict, asked=asked):
-            return records.ended(verdict, started)
-        if end:
-            seen = records.ended(verdict, started) if verdict else records.observed(RunState.EXITED, started)
-            if verdict and not doubtful(verdict, asked=asked):
-                return seen  # it had come to its own end before whatever befell the node
-            output = _tail(handle)
-            return conclude(seen, end, asked=asked, recorded=verdict is not None, output=output)
-        track = self._track(handle)
-        if started:
-            return records.observed(RunState.RUNNING, started)
-        return Observation(RunState.PENDING, note=track.note if track else None)
+            return records.ended(verdict, None) if verdict else Observation(RunState.ABSENT)
+        started = track.began if track is not None and track.began else records.read(handle, keeper.PID)
+        end = known.get("end")
+        if verdict is not None or end is not None:
+            asked = records.read(handle, keeper.STOP) is not None
+            if verdict is not None and not doubtful(verdict, asked=asked):
+                return records.ended(verdict, started)  # it came to its own end, whatever befell its node then
+            if end is not None:
+                seen = records.ended(verdict, started) if verdict else records.observed(RunState.EXITED, started)
+                return conclude(seen, end, asked=asked, recorded=verdict is not None, output=_tail(handle))
+        track = track or self._track(handle)
+        if started is None:
+            return Observation(RunState.PENDING, note=track.note if track else None)
+        if track is not None:
+            track.began = started
+        return records.observed(RunState.RUNNING, started)
 
     def _track(self, handle: str) -> Track | None:
         """Made anew from the disk, by a service that did not submit it."""
@@ -242,7 +252,8 @@ class SlurmExecutor:
                 pause = self._failed(problem)
             else:
                 self._problem, self._failures = None, 0
-            self._wake.wait(pause if self._tracks or self._failures else NODES_SECONDS)
+            self._asked.set()
+            self._wake.wait(pause if self._tracks else NODES_SECONDS)
             self._wake.clear()
 
     def _failed(self, problem: Exception) -> float:
@@ -252,8 +263,9 @@ class SlurmExecutor:
             log.warning("Slurm cannot be asked: %s; will try again", problem)
         self._problem = str(problem) or repr(problem)
         self._failures += 1
+        self._asked.set()
         self._stopping.wait(min(SLOWEST, self._interval * self._failures))
-        return 0.0
+        return self._interval
 
     def turn(self) -> None:
         """Says what is to be said, asks about all jobs at once, and now and then about the nodes."""

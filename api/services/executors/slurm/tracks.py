@@ -68,6 +68,7 @@ class Track:
     submitted: float  # monotonic seconds; 0: by a service before this one
     have: tuple[int, bool]  # priority and hold, as Slurm has them
     want: tuple[int, bool]
+    began: Record | None = None  # what its keeper wrote when it began, once that was seen
     state: str = "PENDING"
     reason: str = ""
     node: str = ""
