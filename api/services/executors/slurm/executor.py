@@ -277,7 +277,7 @@ class SlurmExecutor:
             asked_at = time.monotonic()
             rows = self._slurm.jobs()
             for handle, track in tracks.items():
-                self._hear(handle, track, rows.get(track.job), asked_at)
+                self._hear(handle, track, self._row(handle, track, rows), asked_at)
         if time.monotonic() >= self._nodes_at + NODES_SECONDS or not self._nodes_at:
             nodes = self._slurm.nodes()
             self._nodes_at = time.monotonic()
@@ -313,6 +313,21 @@ class SlurmExecutor:
             self._slurm.hold(track.job, held)
         track.have = priority, held
         self._write(handle, priority=priority, held=held)
+
+    def _row(self, handle: str, track: Track, rows: Mapping[int, Row]) -> Row | None:
+        """The job's; of two, which an sbatch leaves that was believed to have failed, the one that has begun."""
+        row = rows.get(track.job)
+        if row is None or row.state == "RUNNING" or records.read(handle, keeper.PID) is None:
+            return row
+        mine = comment(handle)
+        for twin in rows.values():
+            if twin.job != track.job and twin.state == "RUNNING" and twin.comment.startswith(mine):
+                if row.state not in FINAL:
+                    self._slurm.cancel(track.job)
+                track.job = twin.job
+                self._write(handle, job=twin.job)
+                return twin
+        return row
 
     def _hear(self, handle: str, track: Track, row: Row | None, asked_at: float) -> None:
         began = records.read(handle, keeper.PID) is not None
