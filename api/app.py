@@ -21,6 +21,7 @@ from api.models.ocr import Page
 from api.models.room import Room
 from api.routes import (
     auth,
+    console,
     documentation,
     observe,
     ocr,
@@ -30,6 +31,7 @@ from api.routes import (
     training,
     webhooks,
     yolo_datasets,
+    yolo_train_server,
 )
 from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
@@ -79,6 +81,8 @@ from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_files import YoloFiles
 from api.services.yolo_models import YoloModels
 from api.services.yolo_prepare import Preparer
+from api.services.yolo_train_server import TrainServer
+from api.services.yolo_train_sets import TrainSets
 from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
 from api.utils import faults
 from api.utils.outbound import Permitted
@@ -201,9 +205,16 @@ def build_yolo(settings: Settings, db: Database, accounts: AccountService, path:
     return YoloDatasets(db, accounts, files, preparer, AllowedRoots(settings.allowed_roots), most_files=most)
 
 
+def build_train_sets(settings: Settings, datasets: YoloDatasets, path: str) -> TrainSets:
+    """`path`: where children look for programs."""
+    roots = AllowedRoots((*settings.allowed_roots, settings.data_dir / "datasets"))
+    runner, most = ShortExecutor(ROOT, path), settings.max_archive_files
+    return TrainSets(settings.data_dir, runner, datasets, roots, seconds=settings.prepare_seconds, most_files=most)
+
+
 def yolo_files(settings: Settings) -> AllowedRoots:
     """Where data.yaml files and weights may lie that a YOLO job names: nothing of it comes from a client as it is."""
-    own = (settings.data_dir / name for name in ("datasets", "weights", "models"))
+    own = (settings.data_dir / name for name in ("datasets", "weights", "models", "train_server"))
     return AllowedRoots((*own, settings.output_dir, *settings.allowed_roots))
 
 
@@ -259,6 +270,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
     yolo = build_yolo(settings, db, accounts, environ.get("PATH", os.defpath))
+    train_sets = build_train_sets(settings, yolo, environ.get("PATH", os.defpath))
     room = machine_room(settings)
     supervisor = Supervisor(
         parts,
@@ -314,6 +326,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
         yolo=yolo,
         models=YoloModels(db, settings.data_dir),
+        train_server=TrainServer(db, jobs, train_sets, gpus, settings.data_dir / "weights", roots),
         feed=feed,
         streams=Streams(MAX_STREAMS),
         closing=Event(),
@@ -332,6 +345,7 @@ def start(services: Services) -> None:
     services.documents.sweep()
     services.prepared.recover()
     services.yolo.sweep()
+    services.train_server.sweep()
     services.supervisor.start()
     services.webhooks.deliverer.start()
 
@@ -342,6 +356,7 @@ def stop(services: Services) -> None:
     services.feed.notify()
     services.supervisor.close()
     services.yolo.close()
+    services.train_server.close()
     services.webhooks.deliverer.stop()
     services.gpus.monitor.stop()
     if services.cluster is not None:
@@ -362,6 +377,7 @@ BLUEPRINTS = (
     ocr.blueprint,
     ocr_status.blueprint,
     *yolo_datasets.BLUEPRINTS,
+    yolo_train_server.blueprint,
 )
 
 
@@ -387,7 +403,7 @@ def build_app(services: Services) -> Flask:
     install_errors(app)  # after flask-smorest, whose own handlers these replace
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
-    for plain in (observe.blueprint, documentation.blueprint):
+    for plain in (observe.blueprint, documentation.blueprint, console.blueprint):
         app.register_blueprint(plain)
     documentation.describe(app, api)
     return app

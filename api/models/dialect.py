@@ -145,7 +145,35 @@ YOLO_PLATFORM_V1 = replace(
     YOLO_PLATFORM, prefixes=tuple(f"/api/v1{path}" for path in YOLO_PATHS), body=envelope, error=envelope
 )
 
-DIALECTS: tuple[Dialect, ...] = (TRAINING_V1, JOBS, PREPROCESSING, OCR_STATUS, OCR_V1, YOLO_PLATFORM, YOLO_PLATFORM_V1)
+YOLO_TRAIN_SERVER = Dialect(
+    name="yolo_train_server",
+    prefixes=(
+        "/start",
+        "/status",
+        "/terminate",
+        "/train_info",
+        "/clear_train_cache",
+        "/cache_info",
+        "/download_model",
+        "/gpu_info",
+        "/help",
+    ),
+    words={status: status.value for status in JobStatus},
+    new_id=task_id,
+    body=lambda _code, _message, data: data,
+    error=lambda _code, message, _data: {"detail": message},
+)
+
+DIALECTS: tuple[Dialect, ...] = (
+    TRAINING_V1,
+    JOBS,
+    PREPROCESSING,
+    OCR_STATUS,
+    OCR_V1,
+    YOLO_PLATFORM,
+    YOLO_PLATFORM_V1,
+    YOLO_TRAIN_SERVER,
+)
 
 
 def dialect_of(path: str) -> Dialect:

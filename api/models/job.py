@@ -187,11 +187,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """The only thing that an engine hands an executor. `env` is complete, not an addition."""
+    """The only thing that an engine hands an executor. `env` is complete, not an addition.
+
+    `errors_apart`: standard error has a file of its own too, besides its marked lines in the log.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     cwd: str
+    errors_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

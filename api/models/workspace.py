@@ -22,6 +22,11 @@ class Workspace:
     output_dir: Path
 
     @property
+    def errors(self) -> Path:
+        """Standard error alone, of engines that keep it apart."""
+        return self.log.with_suffix(".stderr")
+
+    @property
     def config(self) -> Path:
         return self.config_dir / f"{self.job_id}.toml"
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, redirect, send_from_directory
+from flask import Blueprint, Flask, Response, current_app, send_from_directory
 from flask_smorest import Api
-from werkzeug.wrappers import Response as AnyResponse
 
 from api.models.dialect import dialect_of
 from api.models.schemas.training import FieldErrorsSchema
@@ -20,10 +19,18 @@ from api.routes.examples import EXAMPLES
 from api.routes.examples_jobs import JOB_EXAMPLES
 from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.examples_preprocessing import PREPROCESSING_EXAMPLES
+from api.routes.examples_train_server import TRAIN_SERVER_EXAMPLES
 from api.routes.examples_yolo import YOLO_EXAMPLES
 from api.routes.http import enveloped, json_response
 
-ALL_EXAMPLES = {**EXAMPLES, **JOB_EXAMPLES, **OCR_EXAMPLES, **PREPROCESSING_EXAMPLES, **YOLO_EXAMPLES}
+ALL_EXAMPLES = {
+    **EXAMPLES,
+    **JOB_EXAMPLES,
+    **OCR_EXAMPLES,
+    **PREPROCESSING_EXAMPLES,
+    **TRAIN_SERVER_EXAMPLES,
+    **YOLO_EXAMPLES,
+}
 STATIC = Path(__file__).resolve().parent.parent / "static"
 blueprint = Blueprint("documentation", __name__)
 
@@ -34,21 +41,6 @@ Everything under `/api/v1` answers `{"code", "message", "data", "timestamp"}`; `
 On loopback the service's own Unix user needs no token; everybody else sends `Authorization: Token <token>`
 (or `Bearer`). Times are ISO 8601 UTC. What is not known is null.
 """
-
-
-@blueprint.get("/")
-@blueprint.get("/ui/")
-def home() -> AnyResponse:
-    """Where a browser starts; the console will be here."""
-    return redirect("/api/v1/docs", 302)
-
-
-@blueprint.get("/api/")
-@blueprint.get("/models/")
-@blueprint.get("/admin/")
-def console() -> AnyResponse:
-    """Where the pages that the OCR status document links to are."""
-    return redirect("/ui/", 302)
 
 
 @blueprint.get("/api/v1/docs")
@@ -184,7 +176,7 @@ def _possible(path: str, method: str, operation: dict[str, Any]) -> Iterator[str
         yield "NotFound"
     if "requestBody" in operation:
         yield from ("BadRequest", "TooLarge", "NotJson")
-    if "requestBody" in operation or "parameters" in operation or path.endswith(STREAMS):
+    if "requestBody" in operation or "parameters" in operation or path.endswith((*STREAMS, "/{model_type}")):
         yield "Invalid"
     if method != "get":
         yield from ("Unavailable", "Full")
@@ -209,12 +201,13 @@ def _complete_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
                 field["anyOf"] = [*field["anyOf"], {"type": "null"}]
 
 
-STREAMS = ("/stream", "/events")
+STREAMS = ("/stream", "/events", "/live")
 #: paths that answer with a file, and its content types
 DOWNLOADS = {
     "/artifacts/{path}": ("application/octet-stream",),
     "/ocr/models/{model_id}/download": ("application/octet-stream",),
     "/parts/{part_id}/image": ("application/octet-stream",),
+    "/weights/{model_type}": ("application/octet-stream",),
     "/media": ("video/mp4", "image/png"),
     "/thumbnail": ("image/jpeg",),
 }
@@ -224,7 +217,8 @@ ZIPS = ("/export/annotated", "/export/original")
 def _complete_special(path: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if path.endswith(STREAMS):
-        operation.setdefault("parameters", []).append(LAST_EVENT_ID)
+        if path not in WHOLE_STREAMS:
+            operation.setdefault("parameters", []).append(LAST_EVENT_ID)
         content = {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM_EXAMPLES[path]}}
         responses["200"] = {"description": "server-sent events; a comment every 15 s", "content": content}
     elif path.endswith(tuple(DOWNLOADS)):
@@ -235,16 +229,29 @@ def _complete_special(path: str, operation: dict[str, Any]) -> None:
         headers = {**FILE_HEADERS, "Content-Range": {"schema": {"type": "string"}, "example": "bytes 0-99/2048"}}
         responses["206"] = {"description": "the bytes asked for", "headers": headers, "content": binary}
         responses["304"] = {"description": "it is the file that If-None-Match names"}
-        for code, text in (("412", "it is not the file that If-Match names"), ("416", "it has no such bytes")):
-            example = {"code": int(code), "message": text, "data": None, "timestamp": 1795258464}
-            responses[code] = {"description": text, "content": _json("Error", example)}
+        responses |= _range_refusals(path)
     elif path.endswith("/documents/{document_id}/export") or path.endswith(ZIPS):
         responses["200"]["content"] = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
     elif path.startswith("/static/"):
         _complete_image(operation)
+    elif path == "/help":
+        responses["200"]["content"]["text/html"] = {"schema": {"type": "string"}}
     elif path.endswith("/metrics"):
         table = "epoch,step,value,timestamp\n1,1,0.9172,2026-11-21T10:49:58.120Z\n"
         responses["200"]["content"]["text/csv"] = {"schema": {"type": "string"}, "example": table}
+
+
+def _range_refusals(path: str) -> dict[str, Any]:
+    found, dialect = {}, dialect_of(path)
+    for code, text in ((412, "it is not the file that If-Match names"), (416, "it has no such bytes")):
+        example = dialect.error(code, text, None)
+        if "code" in example:
+            example["timestamp"] = 1795258464
+        found[str(code)] = {
+            "description": text,
+            "content": _json("Error" if "code" in example else "BareError", example),
+        }
+    return found
 
 
 def _complete_image(operation: dict[str, Any]) -> None:
@@ -256,8 +263,7 @@ def _complete_image(operation: dict[str, Any]) -> None:
     responses["200"] = {"description": "the image", "headers": headers, "content": binary}
     responses["206"] = {"description": "the bytes asked for", "headers": headers, "content": binary}
     responses["304"] = {"description": "it is the file that If-None-Match names"}
-    for code, text in (("412", "it is not the file that If-Match names"), ("416", "it has no such bytes")):
-        responses[code] = {"description": text, "content": _json("BareError", {"detail": text})}
+    responses |= _range_refusals("/static/")
 
 
 def _header(name: str, description: str, example: str) -> dict[str, Any]:
@@ -278,7 +284,12 @@ FILE_HEADERS = {
     "Accept-Ranges": {"schema": {"type": "string"}, "example": "bytes"},
     "Content-Disposition": {"schema": {"type": "string"}, "example": 'attachment; filename="adapter.safetensors"'},
 }
+#: these begin with the whole state, whatever their client has seen before
+WHOLE_STREAMS = ("/api/v1/system/live",)
 STREAM_EXAMPLES = {
+    "/api/v1/system/live": "event: machine\n"
+    'data: {"overview":{"uptime":81.2,"version":"0.1.0"},"gpus":[]}\n\n'
+    'event: job\ndata: {"task_id":"train_20261121_104951_5f2c8a1b","status":"running"}\n\n',
     "/api/v1/training/{task_id}/logs/stream": "id: 4096\n"
     'data: {"line_number":57,"timestamp":"2026-11-21T10:49:58.120Z","level":"INFO","type":"train",'
     '"message":"steps: 12 loss: 0.2181 iter time (s): 0.391 samples/sec: 10.230","epoch":1,"step":12}\n\n'
@@ -331,6 +342,16 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "the dataset's id",
         "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
         "example": "ds_20240115_123456_5f2c8a1b",
+    },
+    "model_name": {
+        "description": "what the training was started as",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "insulator",
+    },
+    "model_type": {
+        "description": "which weights: `best.pt` or `last.pt`",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "best.pt",
     },
     "static_path": {
         "description": "as datasets, annotation tasks and inference answers name it, slashes and all",

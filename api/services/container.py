@@ -26,6 +26,7 @@ from api.services.supervisor import Supervisor
 from api.services.webhooks import WebhookService
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_models import YoloModels
+from api.services.yolo_train_server import TrainServer
 from api.settings import Settings
 from api.utils.streams import Streams
 
@@ -55,6 +56,7 @@ class Services:
     webhooks: WebhookService
     yolo: YoloDatasets
     models: YoloModels
+    train_server: TrainServer
     feed: Feed
     streams: Streams
     closing: Event  # set when the service ends: open streams end then

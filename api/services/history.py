@@ -18,9 +18,12 @@ from api.services.workspaces import Workspaces
 from api.utils.logreader import CUT_MARK, LIMITS, clean
 from api.utils.patterns import compiled
 from api.utils.secrets import scrub
+from api.utils.training_wrapper import ERROR_MARK
 
 SEARCH_SECONDS = 10.0  # a search that takes longer answers with what it found
 BATCH = 1000  # spans
+ERRORS = 4 * 1024**2  # bytes of standard error that are looked at
+MOST_LOOKED = 16  # lines of a log that are looked at for one of standard output
 SHARED = 64  # reads of the feed that are kept for other streams
 
 
@@ -134,6 +137,30 @@ class History:
                 break
         kept = kept[-lines:] if lines else []
         return LogPage(known.total_lines, kept[-1].end if kept else known.log_position.get("offset", 0), kept)
+
+    def streams(self, job: Job, lines: int) -> tuple[list[str], list[str]]:
+        """The last lines of standard output and of standard error; the latter are none where both are one."""
+        asked = lines
+        while True:
+            page = self.tail(job, logs.SpanFilter(), asked)
+            printed = [line.text for line in page.lines if not line.text.startswith(ERROR_MARK)]
+            if len(printed) >= lines or len(page.lines) < asked or asked >= MOST_LOOKED * lines:
+                return printed[-lines:], self._errors(job, lines)
+            asked *= 2
+
+    def _errors(self, job: Job, lines: int) -> list[str]:
+        try:
+            with open(self._workspaces.errors_file(job.id), "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                raw = os.pread(file.fileno(), ERRORS, max(0, size - ERRORS))
+        except FileNotFoundError:
+            return []
+        whole = raw if size <= ERRORS else raw.partition(b"\n")[2]
+        split = [line for line in whole.replace(b"\r", b"\n").split(b"\n") if line]
+        return [scrub(clean(line[: LIMITS.line]), job.spec.secrets) for line in split[-lines:]]
+
+    def has_log(self, job: Job) -> bool:
+        return self._workspaces.log_file(job.id).exists()
 
     def page(self, job: Job, wanted: logs.SpanFilter, *, offset: int, limit: int) -> LogPage:
         """Up to `limit` matching lines that end after a byte offset, oldest first."""

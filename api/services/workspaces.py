@@ -42,6 +42,10 @@ class Workspaces:
     def log_file(self, job_id: str) -> Path:
         return self.log_dir / f"{job_id}.log"
 
+    def errors_file(self, job_id: str) -> Path:
+        """As Workspace has it."""
+        return self.log_file(job_id).with_suffix(".stderr")
+
     def output_of(self, job_id: str, series: int = 1, chosen: str | None = None) -> str:
         """A directory of its own for each series of attempts: a restart never writes into the one before."""
         base = chosen if chosen is not None else str(self.output_dir / job_id)
@@ -60,7 +64,7 @@ class Workspaces:
     # ---- removal: first a note of what goes, then the row, then the files; a crash in between is mended at start
 
     def note_removal(self, job: Job, outputs: list[str]) -> None:
-        paths = [str(self.control_root / job.id), str(self.log_file(job.id))]
+        paths = [str(self.control_root / job.id), str(self.log_file(job.id)), str(self.errors_file(job.id))]
         paths += [str(path) for path in self._configs(job.id)] + outputs
         note = self.trash / f"{job.id}.json"
         draft = note.with_suffix(".tmp")

@@ -151,9 +151,15 @@ class YoloDatasets:
         """For the dialects that name datasets: the newest version, else what was uploaded."""
         with self._db.read() as connection:
             dataset = store.find(connection, name)
-        if dataset is None:
-            return None
-        self._readable(actor, dataset)
+        return None if dataset is None else self._newest(self._readable(actor, dataset))
+
+    def find_named(self, actor: Actor, name: str) -> Path | None:
+        """Likewise, by what it was uploaded or registered as: of several the newest that the caller may read."""
+        with self._db.read() as connection:
+            dataset = store.named(connection, Viewer(actor.user_id, actor.team_ids, actor.is_admin), name)
+        return None if dataset is None else self._newest(dataset)
+
+    def _newest(self, dataset: Dataset) -> Path:
         if dataset.newest is not None:
             return self.directory(dataset, dataset.newest)
         return Path(dataset.path) if dataset.path else self._files.of(dataset.id) / SOURCE

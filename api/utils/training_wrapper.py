@@ -30,6 +30,8 @@ MEASURE = 1.0  # seconds between two measurements of memory
 WATCHED = (signal.SIGCHLD, signal.SIGTERM)
 OOM_SCORE = 500  # the kernel should shoot the trainer, not the keeper or the service
 KILLED = (-9, 137, 247)  # SIGKILL, as told by wait(), a shell, and a launcher that exits with -9
+ERROR_MARK = "[stderr] "  # begins each line of the log that was printed to a standard error of its own
+ECHO = 256 * 1024  # bytes of it that one look takes
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -205,15 +207,15 @@ def _offer_to_the_oom_killer() -> None:
         pass
 
 
-def become(launch: dict[str, Any], gate: int, failures: int, log: int) -> NoReturn:
+def become(launch: dict[str, Any], gate: int, failures: int, log: int, errors: int) -> NoReturn:
     """In the fork: waits at the gate, then becomes the trainer. Nothing here can race, the keeper has no threads."""
     what = "/dev/null"
     try:
         os.setsid()
         if not os.read(gate, 1):  # the keeper died before it had us on record
             os._exit(0)
-        for target in (0, 1, 2):
-            os.dup2(log if target else os.open("/dev/null", os.O_RDONLY), target)
+        for target, source in enumerate((os.open("/dev/null", os.O_RDONLY), log, errors)):
+            os.dup2(source, target)
         _offer_to_the_oom_killer()
         if launch.get("tied"):  # nobody could find it there once its keeper is gone
             ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
@@ -236,6 +238,37 @@ def become(launch: dict[str, Any], gate: int, failures: int, log: int) -> NoRetu
         os._exit(127)
 
 
+class Echo:
+    """Standard error's own file, from which whole lines go on to the log with a mark: there all of it is to be found.
+
+    A file and no pipe: whoever kills the keeper, the trainer prints on.
+    """
+
+    def __init__(self, path: str, log: str) -> None:
+        self.log = os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self.writer = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.reader = os.open(path, os.O_RDONLY)
+        self.position = os.fstat(self.reader).st_size  # behind what the attempts before have printed
+
+    def turn(self, final: bool = False) -> bool:
+        """Takes a piece; whether it was one. `final`: an unfinished line is a line too."""
+        raw = os.pread(self.reader, ECHO, self.position)
+        whole = max(raw.rfind(b"\n"), raw.rfind(b"\r")) + 1
+        taken = raw if final or (not whole and len(raw) == ECHO) else raw[:whole]
+        lines = [line for line in taken.replace(b"\r", b"\n").split(b"\n") if line]
+        if lines:
+            size = os.fstat(self.log).st_size
+            begun = size and os.pread(self.log, 1, size - 1) != b"\n"  # a bar that the trainer is drawing
+            text = b"".join(ERROR_MARK.encode() + line + b"\n" for line in lines)
+            self.write(b"\n" + text if begun else text)
+        self.position += len(taken)
+        return bool(taken)
+
+    def write(self, text: bytes) -> None:
+        while text:
+            text = text[os.write(self.log, text) :]
+
+
 class Keeper:
     """Follows one trainer to the end of its whole tree."""
 
@@ -254,6 +287,7 @@ class Keeper:
         self.measured = self.reported = 0.0
         self.oom_before = _oom_kills()
         self.launch: dict[str, Any] = {}
+        self.echo: Echo | None = None
 
     def run(self) -> None:
         why = "cannot start"
@@ -268,6 +302,7 @@ class Keeper:
             self.error = _said(error)
         else:
             self.follow()
+            self.finish_echo()
         self.record(why)
 
     def check_version(self) -> None:
@@ -276,12 +311,14 @@ class Keeper:
 
     def start(self) -> None:
         log = os.open(self.launch["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        if self.launch.get("errors"):
+            self.echo = Echo(self.launch["errors"], self.launch["log"])
         gate, opener = os.pipe()
         self.failures, failures = os.pipe()
         self.child = os.fork()
         if not self.child:
             os.close(opener)
-            become(self.launch, gate, failures, log)
+            become(self.launch, gate, failures, log, self.echo.writer if self.echo else log)
         os.close(gate)
         os.close(failures)
         try:
@@ -314,12 +351,21 @@ class Keeper:
                 self.stopped = True
                 self.end(self.linger)
 
+    def finish_echo(self) -> None:
+        try:
+            while self.echo and self.echo.turn(final=True):
+                pass
+        except OSError:  # a full disk: the file of its own has it all the same
+            pass
+
     def turn(self) -> None:
         self.read_stop()
         self.measure()
         if self.deadline is not None and clock() >= self.deadline:
             self.killed = True
             self.signal_tree(signal.SIGKILL)
+        if self.echo:
+            self.echo.turn()
 
     @property
     def linger(self) -> float:

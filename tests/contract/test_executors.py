@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -593,6 +594,53 @@ def test_a_service_without_standard_streams_launches_all_the_same(local: LocalBe
     killed_service(workspace, "echo out; echo err >&2; exit 7", first="os.closerange(0, 3)")
     assert local.end(local.executor.handle(workspace)).exit_code == 7
     assert local.log(workspace) == "out\nerr\n"
+
+
+def apart(local: LocalBench, script: str, workspace: Workspace | None = None) -> tuple[str, Workspace]:
+    """Its standard error kept in a file of its own too."""
+    workspace = workspace or local.workspace()
+    local.executor.launch(Command(("/bin/sh", "-c", script), ENV, "/", errors_apart=True), workspace, Resources())
+    return local.executor.handle(workspace), workspace
+
+
+def test_standard_error_has_a_file_of_its_own_and_marked_lines_in_the_log(local: LocalBench, tmp_path: Path) -> None:
+    script = (
+        f"printf '50%%'; echo one >&2; until [ -e '{tmp_path}/go' ]; do sleep 0.02; done; printf 'a\\rb\\nlast' >&2"
+    )
+    handle, workspace = apart(local, script)
+    local.until(lambda: local.log(workspace) == "50%\n[stderr] one\n")
+    (tmp_path / "go").touch()
+    assert local.end(handle).exit_code == 0
+    assert local.log(workspace) == "50%\n[stderr] one\n[stderr] a\n[stderr] b\n[stderr] last\n"
+    assert workspace.errors.read_bytes() == b"one\na\rb\nlast"
+
+
+def test_another_attempt_marks_what_it_prints_itself(local: LocalBench) -> None:
+    handle, first = apart(local, "echo one >&2")
+    local.end(handle)
+    second = replace(first, attempt=2, control=first.control.with_name("again"))
+    handle, _ = apart(local, "echo two; echo three >&2", second)
+    local.handles.append(handle)
+    local.end(handle)
+    assert local.log(first) == "[stderr] one\ntwo\n[stderr] three\n"
+    assert first.errors.read_text() == "one\nthree\n"
+
+
+def test_a_flood_of_errors_is_all_there(local: LocalBench) -> None:
+    handle, workspace = apart(local, "i=0; while [ $i -lt 60000 ]; do echo line $i >&2; i=$((i+1)); done")
+    assert local.end(handle).exit_code == 0
+    expected = [f"line {n}" for n in range(60_000)]
+    assert [line.removeprefix("[stderr] ") for line in local.log(workspace).splitlines()] == expected
+    assert workspace.errors.read_text().splitlines() == expected
+
+
+def test_errors_are_printed_on_when_the_keeper_is_killed(local: LocalBench, tmp_path: Path) -> None:
+    handle, workspace = apart(local, f"until [ -e '{tmp_path}/go' ]; do sleep 0.02; done; echo out; echo err >&2")
+    local.until(lambda: local.executor.poll(handle).pid)
+    os.kill(json.loads(Path(handle, keeper.PID).read_bytes())["keeper"], signal.SIGKILL)
+    (tmp_path / "go").touch()
+    local.until(lambda: local.state(handle) is RunState.VANISHED)
+    assert local.log(workspace) == "out\n" and workspace.errors.read_text() == "err\n"
 
 
 @pytest.mark.parametrize("point", sorted(point for point in faults.POINTS if point.startswith("launch.")))

@@ -125,9 +125,12 @@ class Site:
 
     # ---- HTTP
 
-    def call(self, method: str, path: str, body: Any = None, *, who: Any = ..., **more: Any) -> TestResponse:
-        """`path` from the root, or relative to training v1."""
-        path = path if path.startswith(ROOTED) or dialect_of(path) is YOLO_PLATFORM else BASE + path
+    def call(
+        self, method: str, path: str, body: Any = None, *, who: Any = ..., whole: bool = False, **more: Any
+    ) -> TestResponse:
+        """`path` from the root, or (unless `whole`) relative to training v1."""
+        rooted = whole or path.startswith(ROOTED) or dialect_of(path) is YOLO_PLATFORM
+        path = path if rooted else BASE + path
         actor = self.operator if who is ... else who
         more.setdefault("environ_overrides", {})["trainyard.actor"] = actor
         if body is not None:

@@ -17,6 +17,7 @@ from api.services.engines.base import Ending
 from api.services.engines.ultralytics.failures import explain
 from api.services.engines.ultralytics.output import NAN_LOSS, parse
 from api.utils.logreader import clean
+from api.utils.training_wrapper import ERROR_MARK
 
 LOGS = Path(__file__).resolve().parents[1] / "fixtures" / "ultralytics"
 COLUMNS = {
@@ -181,3 +182,16 @@ def test_what_looks_like_an_event_and_is_none(line: str) -> None:
 def test_any_line_can_be_read(text: str) -> None:
     parse(text)
     parse('{"event": "' + text)
+
+
+def test_a_line_of_standard_error_says_what_it_would_say_without_its_mark() -> None:
+    for line in (
+        "Traceback (most recent call last):",
+        "RuntimeError: CUDA error",
+        "WARNING: slow",
+        '{"event": "done"}',
+    ):
+        assert parse(ERROR_MARK + line) == parse(line)
+    last = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
+    told = explain(Ending(1, False, (), (ERROR_MARK + last,)))
+    assert told == explain(Ending(1, False, (), (last,))) and told.kind == "cuda_oom"

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from api.children.yolo_prepare import annotated, coco, labels, layouts, voc
 from api.children.yolo_prepare import classes as naming
-from api.children.yolo_prepare import coco, labels, layouts, voc
 from api.children.yolo_prepare.boxes import Boxes
 from api.children.yolo_prepare.draft import Draft, Kept
 from api.children.yolo_prepare.findings import Findings, Unusable
@@ -22,12 +22,17 @@ from api.children.yolo_prepare.split import draw_val
 
 SAMPLES = 8
 DUPLICATES = 40  # groups that are told
+PREPARED = frozenset({"data.yaml", "manifest.jsonl", "portable.yaml"})  # what a prepared dataset has beside its images
 AHEAD = 16  # images decoded before they are asked for
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`final`: where `target` will lie when it is whole."""
+    """`final`: where `target` will lie when it is whole.
+
+    `annotations`: the one file below `source` that says what its images show, and which of them are meant.
+    `part`: train or val: of a source with a split of its own this part of it, else all of it; all goes there.
+    """
 
     source: Path
     target: Path
@@ -36,13 +41,15 @@ class Task:
     val_part: float
     seed: int
     most_files: int
+    annotations: str | None = None
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
     """Labels by image as the dataset has them; `classes` None: as many as its labels say."""
 
-    layout: str  # yolo, coco, voc or images
+    layout: str  # yolo, coco, voc, ucd or images
     classes: list[str] | None
     texts: Mapping[str, str]  # image -> its label file
     boxes: Boxes | None
@@ -51,10 +58,16 @@ class Labelled:
 
 def prepare(task: Task) -> dict[str, Any]:
     """Raises Unusable."""
-    source, findings = Source(task.source, task.most_files), Findings()
-    found = _survey(source, task, findings)
+    findings = Findings()
+    if task.annotations is None:
+        source = _whole(task)
+        found = _survey(source, task, findings)
+    else:
+        source, found = _annotated(task, task.annotations, findings)
+    found = _meant(found, task.part)
     if not found.splits:
-        raise Unusable("there is no image in it (jpg, jpeg, png, bmp, webp, tif, tiff)")
+        why = f": {_told(findings)}" if findings.issues else ""
+        raise Unusable(f"there is no image in it (jpg, jpeg, png, bmp, webp, tif, tiff){why}")
     thumbs = task.target / ".thumbs"
     thumbs.mkdir()
     kept = list(_checked(source, found, thumbs, findings))
@@ -78,6 +91,30 @@ def prepare(task: Task) -> dict[str, Any]:
         "category_map": found.boxes.category_map if found.boxes else None,
         "sample_images": [line["image"] for line in manifest[:: max(1, len(manifest) // SAMPLES)][:SAMPLES]],
     }
+
+
+def _whole(task: Task) -> Source:
+    """A dataset that was prepared here has a thumbnail of each image beside them."""
+    source = Source(task.source, task.most_files)
+    if set(source.names) >= PREPARED:
+        source.names = [name for name in source.names if not name.startswith("thumbs/")]
+    return source
+
+
+def _annotated(task: Task, file: str, findings: Findings) -> tuple[Source, Labelled]:
+    given = naming.checked(task.classes, "classes") if task.classes else None
+    source, kind, boxes = annotated.read(task.source, file, given, task.most_files, findings)
+    return source, Labelled(
+        kind, boxes.classes, {}, boxes, {image: boxes.splits.get(image) for image in boxes.by_image}
+    )
+
+
+def _meant(found: Labelled, part: str | None) -> Labelled:
+    if part is None:
+        return found
+    divided = {"train", "val"} <= set(found.splits.values())
+    wanted = (part,) if divided else ("train", "val", None)
+    return replace(found, splits={image: part for image, split in found.splits.items() if split in wanted})
 
 
 def _told(findings: Findings) -> str:
@@ -155,7 +192,7 @@ def _numbered(kept: Sequence[tuple[Kept, Path]]) -> list[str]:
 
 def _split(kept: Sequence[Kept], task: Task) -> tuple[dict[str, str], bool]:
     """Image -> split, and whether it was made: where the dataset has a train and a val of its own, those stay."""
-    if {"train", "val"} <= {each.split for each in kept}:
+    if task.part is not None or {"train", "val"} <= {each.split for each in kept}:
         return {each.source: each.split or "train" for each in kept}, False
     groups: dict[str, list[str]] = defaultdict(list)
     for each in kept:

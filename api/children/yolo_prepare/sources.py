@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from api.children.yolo_prepare.findings import Unusable
@@ -23,10 +23,16 @@ def is_image(name: str) -> bool:
 
 
 class Source:
-    """Regular files below a directory by their relative names. Links are neither followed nor seen."""
+    """Regular files below a directory by their relative names. Links are neither followed nor seen.
 
-    def __init__(self, root: Path, most_files: int) -> None:
+    `names`: those that are meant, where somebody has looked already.
+    """
+
+    def __init__(self, root: Path, most_files: int, names: Iterable[str] | None = None) -> None:
         self.root = root
+        if names is not None:
+            self.names = sorted(names)
+            return
         try:
             self.names = sorted(self._walk("", most_files))
         except OSError as problem:

@@ -228,6 +228,9 @@ class ListItemSchema(Answer):
     status = choice(*STATUSES)
     engine = fields.String()
     dialect = fields.String()
+    name = fields.String(
+        metadata={"description": "what its dialect calls it by; where that knows no names, the description"}
+    )
     gpu_id = _whole("the first GPU that it holds, held or asks for")
     gpu_name = _text()
     model_type = _text()
@@ -241,6 +244,7 @@ class ListItemSchema(Answer):
     created_at = fields.String()
     started_at = _text()
     updated_at = fields.String()
+    completed_at = _text("when it ended, however it did")
 
 
 class PaginationSchema(Answer):
@@ -329,7 +333,6 @@ class DetailSchema(ListItemSchema):
     attempts = fields.List(fields.Nested(AttemptSchema))
     system_stats = fields.Nested(SystemStatsSchema)
     checkpoints = fields.List(fields.Nested(CheckpointSchema))
-    completed_at = _text("when it ended, however it did")
     logs_path = fields.String()
     output_dir = fields.String()
     error_message = _text()

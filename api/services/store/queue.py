@@ -33,6 +33,7 @@ class Waiting:
     wanted: Resources
     held: bool
     not_before: float
+    name: str
 
     @property
     def order(self) -> tuple[int, int]:
@@ -50,6 +51,7 @@ _COLUMNS = (
     jobs.c.resources,
     jobs.c.held,
     jobs.c.not_before,
+    jobs.c.name,
 )
 _ORDER = (jobs.c.priority.desc(), jobs.c.seq)
 

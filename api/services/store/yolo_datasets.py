@@ -29,6 +29,15 @@ def find(connection: Connection, dataset_id: str) -> Dataset | None:
     return None if row is None else _dataset(row, _versions(connection, row.seq))
 
 
+def named(connection: Connection, viewer: Viewer, filename: str) -> Dataset | None:
+    """The newest that the viewer may see of this name, with or without `.zip`."""
+    mine = or_(datasets.c.owner_id == viewer.user_id, datasets.c.team_id.in_(sorted(viewer.team_ids)))
+    conditions = () if viewer.everything else (mine,)
+    called = datasets.c.filename.in_((filename, f"{filename}.zip"))
+    row = connection.execute(select(datasets).where(called, *conditions).order_by(datasets.c.seq.desc())).first()
+    return None if row is None else _dataset(row, _versions(connection, row.seq))
+
+
 def get(connection: Connection, dataset_id: str) -> Dataset:
     found = find(connection, dataset_id)
     if found is None:

@@ -77,7 +77,8 @@ class UltralyticsEngine:
         except OSError as problem:
             raise Unavailable(f"the files of the attempt cannot be written: {problem}") from problem
         argv = (str(path), "-u", "-m", CHILD, str(files.settings_file(workspace).absolute()))
-        return Command(argv=argv, env=self._environment(launch, settings["threads"]), cwd=str(self.project))
+        env = self._environment(launch, settings["threads"])
+        return Command(argv=argv, env=env, cwd=str(self.project), errors_apart=True)
 
     def _environment(self, launch: Launch, threads: int) -> dict[str, str]:
         return {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from api.models.job import FAILURE_KINDS, Failure
 from api.services.engines.base import Ending
 from api.services.engines.failures import GENERIC, classify, rule
+from api.utils.training_wrapper import ERROR_MARK
 
 _HINTS = {
     "dataset_empty": "The dataset holds nothing to train on: {0}.",
@@ -60,4 +62,5 @@ def explain(ending: Ending) -> Failure:
         if own and own[1] in FAILURE_KINDS:
             hint = _HINTS.get(own[1], "{0}.").replace("{0}", own[2][:400])
             return Failure(own[1], hint[0].upper() + hint[1:], own[2][:500])
-    return classify(ending, (*RULES, *GENERIC), what="ultralytics")
+    plain = replace(ending, tail=tuple(line.removeprefix(ERROR_MARK) for line in ending.tail))
+    return classify(plain, (*RULES, *GENERIC), what="ultralytics")

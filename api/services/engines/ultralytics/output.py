@@ -11,11 +11,13 @@ from api.models.events import (
     LineType,
     Metric,
     Note,
+    Parsed,
     Saved,
     Warn,
 )
 from api.models.job import Phase
 from api.services.engines.child_events import ChildEvents, Fields, Reader, number
+from api.utils.training_wrapper import ERROR_MARK
 
 NAN_LOSS = "the loss is NaN"
 
@@ -121,4 +123,9 @@ _TYPES: Mapping[str, LineType] = {
     "result": LineType.EVAL,
 }
 
-parse = ChildEvents(_READERS, _TYPES).parse
+_EVENTS = ChildEvents(_READERS, _TYPES)
+
+
+def parse(line: str) -> Parsed:
+    """A line of standard error says the same as one of standard output."""
+    return _EVENTS.parse(line.removeprefix(ERROR_MARK))
