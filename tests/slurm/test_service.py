@@ -198,6 +198,14 @@ def test_a_job_may_choose_a_partition_that_an_admin_allows(bench: Bench, slurm: 
     assert bench.call("POST", "", {**body, "placement": {"uid": "0"}}).code == 422
 
 
+def test_preprocessing_goes_the_same_way(service: Service) -> None:
+    body = {"dataset_name": "reds", "video_directory": str(service.images)}
+    job = service.call("POST", "/api/v1/preprocessing/start", body).expect(202)["preprocessing_id"]
+    seen = wait_for(lambda: (now := service.get(f"/api/v1/preprocessing/status/{job}"))["status"] in
+                    ("completed", "failed") and now, DEADLINE)  # fmt: skip
+    assert seen["status"] == "completed" and seen["output_files"], seen
+
+
 def test_the_doctor_looks_at_the_cluster(service: Service, slurm: Cluster) -> None:
     given = {**slurm.environ, **service.environ}
     done = subprocess.run(
