@@ -12,6 +12,7 @@ import pytest
 
 from api.models.job import Command, Resources
 from api.services.executors.base import LaunchError, Observation, RunState, Terms
+from api.services.executors.local import LocalExecutor
 from api.services.executors.slurm import Choices, Slurm, SlurmExecutor
 from api.services.executors.slurm import executor as module
 from api.utils import training_wrapper as keeper
@@ -174,13 +175,23 @@ def test_a_launch_cut_short_after_sbatch_is_found_again_and_starts_once(bench: S
     number = bench.number(handle)
     bench.prints(workspace)
     Path(handle, module.SLURM).unlink()
-    for name in (keeper.PID,):  # as if nothing had begun when the service died
-        Path(handle, name).rename(Path(handle, name + ".aside"))
     bench.restart()
     assert bench.state(handle) is RunState.ABSENT
     bench.sh("echo once; sleep 60", workspace)
-    Path(handle, keeper.PID + ".aside").rename(Path(handle, keeper.PID))
     assert bench.number(handle) == number and bench.log(workspace) == "once\n"
+    assert bench.state(handle) is RunState.RUNNING
+
+
+def test_what_was_begun_on_this_machine_is_followed_to_its_end(bench: SlurmBench) -> None:
+    workspace = bench.workspace()
+    here = LocalExecutor(linger=0.3)
+    here.launch(Command(("/bin/sh", "-c", "echo up; exec sleep 60"), ENV, "/"), workspace, Terms())
+    bench.prints(workspace)
+    handle = bench.executor.handle(workspace)
+    bench.executor.launch(Command(("/bin/sh", "-c", "echo twice"), ENV, "/"), workspace, Terms())
+    assert bench.state(handle) is RunState.RUNNING
+    bench.executor.stop(handle, 5)
+    assert bench.end(handle).exit_code == -15 and bench.log(workspace) == "up\n"
 
 
 def test_the_batch_script_runs_once_even_if_slurm_runs_it_twice(bench: SlurmBench) -> None:
