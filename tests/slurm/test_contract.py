@@ -179,7 +179,7 @@ def test_a_launch_cut_short_after_sbatch_is_found_again_and_starts_once(bench: S
     assert bench.state(handle) is RunState.ABSENT
     bench.sh("echo once; sleep 60", workspace)
     assert bench.number(handle) == number and bench.log(workspace) == "once\n"
-    assert bench.state(handle) is RunState.RUNNING
+    bench.until(lambda: bench.state(handle) is RunState.RUNNING)
 
 
 def test_what_was_begun_on_this_machine_is_followed_to_its_end(bench: SlurmBench) -> None:

@@ -22,6 +22,7 @@ from api.models.workspace import Workspace
 from api.services.executors import records
 from api.services.executors.base import LaunchError, Observation, RunState, Terms, Traits, Usage
 from api.services.executors.local import PYTHON, LocalExecutor
+from api.services.executors.records import Record
 from api.services.executors.slurm.commands import Row, Slurm, SlurmError
 from api.services.executors.slurm.doctor import findings
 from api.services.executors.slurm.submission import OUTPUT, Choices, comment, description, flags
