@@ -227,11 +227,13 @@ class SlurmExecutor:
         if self.poll(handle).state in (RunState.EXITED, RunState.VANISHED):
             return
         track = self._track(handle)
-        if track is None:
+        if track is None and not _is_ours(handle):
             self._local.stop(handle, grace)
             return
         with self._lock:
             records.intend(handle, grace)
+        if track is None:
+            return
         kill_at = time.monotonic() + grace + KILL_SLACK
         if track.kill_at is None or kill_at < track.kill_at - 0.5:
             track.told = False
