@@ -188,7 +188,7 @@ def test_a_stop_reaches_a_launch_that_was_cut_short(bench: SlurmBench) -> None:
     Path(handle, module.SLURM).unlink()
     bench.restart()
     bench.executor.stop(handle, 0)
-    assert bench.end(handle).exit_code == -9
+    assert bench.end(handle).exit_code in (-9, -15)
 
 
 def test_what_was_begun_on_this_machine_is_followed_to_its_end(bench: SlurmBench) -> None:
