@@ -224,7 +224,7 @@ def build_inference(
     path, libraries = environ.get("PATH", os.defpath), environ.get("LD_LIBRARY_PATH", "")
     process = InferProcess(
         WarmExecutor(ROOT, settings.yolo_python, path, libraries),
-        InferGpu(db, gpus, settings.infer_device == "auto"),
+        InferGpu(db, gpus, settings.infer_device == "auto" and settings.executor == "local"),
         InferLimits(
             settings.infer_models,
             settings.infer_idle,

@@ -69,8 +69,8 @@ def left_of(connection: Connection, room: Room) -> Room:
 def gpu_holders(
     connection: Connection, placed: Mapping[int, str] | None = None
 ) -> Mapping[int, tuple[str | None, str]]:
-    """GPU number -> (job id, engine) that holds it; no job, where it is the inference process. `placed`: the jobs that a
-    cluster's engine gave GPUs to."""
+    """GPU number -> (job id, engine) that holds it; no job, where it is the inference process. `placed`: the jobs that
+    a cluster's engine gave GPUs to."""
     query = select(gpu_leases.c.gpu_id, jobs.c.id, jobs.c.engine).join_from(
         gpu_leases, jobs, jobs.c.seq == gpu_leases.c.job_seq, isouter=True
     )
