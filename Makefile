@@ -7,7 +7,7 @@ KRAKEN := .venv-kraken
 KRAKEN_STAMP := $(KRAKEN)/.installed
 CAPTIONS := .venv-captions
 # tests that have a target of their own: a marker each
-OWN := slow console kraken captions yolo infer postgres deploy
+OWN := slow console kraken captions yolo infer postgres deploy slurm
 EMPTY :=
 
 .PHONY: help setup demo kraken test $(addprefix test-,$(OWN)) chromium lint types arch bench docs check clean
@@ -21,6 +21,7 @@ help:
 	@echo "make test-kraken set up both, then the tests that really train with kraken"
 	@echo "make test-captions  the florence2 captioner, with transformers in $(CAPTIONS)"
 	@echo "make test-yolo  real YOLO trainings on the CPU (some minutes)"
+	@echo "make test-slurm  jobs on a real Slurm of two nodes on loopback (needs root; installs slurm-wlm and munge)"
 	@echo "make test-postgres  the tests of the store, of the dialects and of two services, over PostgreSQL"
 	@echo "make test-deploy  the service behind a real nginx, as deploy/ has it"
 	@echo "make test-infer inference with real models, its videos played in Chromium"
@@ -80,6 +81,13 @@ $(CAPTIONS)/.installed: requirements/captions.txt $(STAMP)
 
 test-yolo: setup
 	$(BIN)/python -m pytest -m yolo tests/yolo
+
+# as root where Slurm is missing it is installed; where it cannot be had the tests fail and say why
+test-slurm: setup
+	@command -v slurmctld >/dev/null && command -v munged >/dev/null || test "$$(id -u)" != 0 || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends slurm-wlm munge; } \
+	  || echo "slurm-wlm and munge could not be installed"
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 # the store, what supervises, three dialects and the whole way of a job; other code never sees which database it is
 POSTGRES_SELECTION := $(addprefix tests/unit/test_,store_feed.py store_jobs.py store_lists.py store_metrics.py \

@@ -26,6 +26,7 @@ BENCHMARKS = {
     "streams": "event streams",
     "preprocessing": "videos into a dataset",
     "inference": "YOLO inference, warm and cold",
+    "slurm": "jobs on a real Slurm of two nodes on loopback",
 }
 
 

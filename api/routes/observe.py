@@ -21,7 +21,7 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """The database can be written, the scheduler turns; 503 with the reason otherwise.
+    """The database can be written, the scheduler turns, the cluster answers; 503 with the reason otherwise.
 
     "standby": another service of this database supervises, and this one takes over when that is gone.
     """
@@ -40,7 +40,9 @@ def _problem() -> str | None:
     if not everything.leadership.leads:
         return None
     age = everything.supervisor.last_turn_age()
-    return None if age < TURN_LIMIT else f"the scheduler has not turned for {age:.0f} s"
+    if age >= TURN_LIMIT:
+        return f"the scheduler has not turned for {age:.0f} s"
+    return None if everything.cluster is None else everything.cluster.problem()
 
 
 @blueprint.get("/metrics")

@@ -66,12 +66,22 @@ def left_of(connection: Connection, room: Room) -> Room:
     )
 
 
-def gpu_holders(connection: Connection) -> Mapping[int, tuple[str | None, str]]:
-    """GPU number -> (job id, engine) that holds it; no job, where it is the inference process."""
+def gpu_holders(
+    connection: Connection, placed: Mapping[int, str] | None = None
+) -> Mapping[int, tuple[str | None, str]]:
+    """GPU number -> (job id, engine) that holds it; no job, where it is the inference process. `placed`: the jobs that
+    a cluster's engine gave GPUs to."""
     query = select(gpu_leases.c.gpu_id, jobs.c.id, jobs.c.engine).join_from(
         gpu_leases, jobs, jobs.c.seq == gpu_leases.c.job_seq, isouter=True
     )
-    return {gpu: (job_id, engine or INFERENCE) for gpu, job_id, engine in connection.execute(query)}
+    found: dict[int, tuple[str | None, str]] = {
+        gpu: (job_id, engine or INFERENCE) for gpu, job_id, engine in connection.execute(query)
+    }
+    if placed:
+        those = select(jobs.c.id, jobs.c.engine).where(jobs.c.id.in_(set(placed.values())))
+        engines = {job_id: engine for job_id, engine in connection.execute(those)}
+        found |= {gpu: (job_id, engines[job_id]) for gpu, job_id in placed.items() if job_id in engines}
+    return found
 
 
 def gpu_holder(connection: Connection, gpu_id: int) -> str | None:
