@@ -23,7 +23,7 @@ export function Picture({ src, width, height, boxes, names, label }) {
 function Name({ box, name, unit, ground }) {
   const size = Math.max(unit * 2.4, 1);
   const text = `${name.length > 24 ? `${name.slice(0, 23)}…` : name}${box.conf === undefined ? "" : ` ${percent(box.conf * 100)}`}`;
-  const width = (text.length * 0.58 + 0.8) * size;
+  const width = (text.length * 0.64 + 0.8) * size;
   const top = box.y1 >= size * 1.5 ? box.y1 - size * 1.5 : box.y1;
   const left = Math.max(0, Math.min(box.x1, ground - width));
   return html`<rect class="plate" x=${left} y=${top} width=${width} height=${size * 1.5} fill=${colour(box.class_id)} />

@@ -22,8 +22,8 @@ export default function Model({ id }) {
   if (!model) return html`<${Loading} />`;
   return html`<${Head} model=${model} path=${path} reload=${reload} />
     ${model.description && html`<p class="prose">${model.description}</p>`}
-    <div class="split"><div class="stack"><${Try} model=${model} /><${Curves} history=${model.training_metrics.training_history} /></div>
-      <div class="stack"><${Measured} metrics=${model.training_metrics} /><${About} model=${model} /></div></div>
+    <div class="split"><${Try} model=${model} /><div class="stack"><${Measured} metrics=${model.training_metrics} /><${About} model=${model} /></div></div>
+    <div class="pair"><${Curves} history=${model.training_metrics.training_history} /></div>
     <${Validations} model=${model} path=${path} /><${Exports} model=${model} path=${path} />`;
 }
 

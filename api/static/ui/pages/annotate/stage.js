@@ -112,7 +112,7 @@ function Box({ box, name, unit, chosen = false, proposed = false }) {
   const corners = [[x1, y1], [x2, y1], [x1, y2], [x2, y2]];
   return html`<g class=${`box ${chosen ? "chosen" : ""} ${proposed ? "proposed" : ""}`}>
     <rect class="edge" x=${x1} y=${y1} width=${x2 - x1} height=${y2 - y1} stroke=${ink} fill=${ink} />
-    <rect class="plate" x=${x1} y=${top} width=${(short.length * 7 + 10) * unit} height=${plate} fill=${ink} />
+    <rect class="plate" x=${x1} y=${top} width=${(short.length * 7.5 + 10) * unit} height=${plate} fill=${ink} />
     <text x=${x1 + 5 * unit} y=${top + 12.5 * unit} font-size=${12 * unit}>${short}</text>
     ${chosen && corners.map(([x, y], index) => html`<rect key=${index} class="grip" x=${x - 4 * unit} y=${y - 4 * unit} width=${8 * unit} height=${8 * unit} stroke=${ink} />`)}
   </g>`;

@@ -4,6 +4,7 @@ import { part, upload } from "../../core/api.js";
 import { integer, percent } from "../../core/format.js";
 import { Bar, Panel, Table } from "../../components/index.js";
 import { colour, Picture, pictureUrl } from "../../components/boxes.js";
+import { t as zone } from "../../components/dropzone.text.js";
 import { t } from "../model.text.js";
 
 const LEAST = 0.05; // asked for once; the slider then hides what is less sure
@@ -46,7 +47,7 @@ export function Try({ model }) {
   return html`<${Panel} title=${t("try")} tools=${slider}><div class="body stack">
     <div class="dropzone slim" onDragOver=${(event) => event.preventDefault()} onDrop=${dropped}>
       ${busy ? html`<div class="sending"><span role="status">${busy.done < 1 ? t("sending", { name: busy.name, percent: percent(busy.done * 100) }) : t("looking", { name: busy.name })}</span><${Bar} value=${busy.done < 1 ? busy.done * 100 : null} label=${t("try")} /></div>`
-        : html`<label><b>${t("try_drop")}</b><span>${t("try_hint")}</span><input type="file" class="sr" accept="image/*,video/*" onChange=${(event) => look(event.currentTarget.files[0])} /></label>`}</div>
+        : html`<label><b>${t("try_drop")}</b><span>${zone("drop")} <u>${zone("choose")}</u></span><small>${t("try_hint")}</small><input type="file" class="sr" accept="image/*,video/*" onChange=${(event) => look(event.currentTarget.files[0])} /></label>`}</div>
     ${problem && html`<p class="error" role="alert">${problem.message}</p>`}
     ${seen && (seen.video ? html`<${Video} seen=${seen} />` : html`<${Image} seen=${seen} conf=${conf} model=${model} />`)}
   </div><//>`;
