@@ -7,7 +7,7 @@ KRAKEN := .venv-kraken
 KRAKEN_STAMP := $(KRAKEN)/.installed
 CAPTIONS := .venv-captions
 
-.PHONY: help setup demo kraken test test-slow test-kraken test-captions test-yolo lint types arch bench docs check clean
+.PHONY: help setup demo kraken test test-slow test-kraken test-captions test-yolo test-slurm lint types arch bench docs check clean
 
 help:
 	@echo "make demo       set up, then train the bundled small diffusion model through the API"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-kraken set up both, then the tests that really train with kraken"
 	@echo "make test-captions  the florence2 captioner, with transformers in $(CAPTIONS)"
 	@echo "make test-yolo  real YOLO trainings on the CPU (some minutes)"
+	@echo "make test-slurm  jobs on a real Slurm of two nodes on loopback (needs root; installs slurm-wlm and munge)"
 	@echo "make check      lint, types and layers"
 	@echo "make bench      measure, as ratios to a baseline of the same run"
 	@echo "make docs       write docs/openapi.json"
@@ -44,7 +45,7 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo"
+	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo and not slurm"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
@@ -65,6 +66,13 @@ $(CAPTIONS)/.installed: requirements/captions.txt $(STAMP)
 
 test-yolo: setup
 	$(BIN)/python -m pytest -m yolo tests/yolo
+
+# as root where Slurm is missing it is installed; where it cannot be had the tests fail and say why
+test-slurm: setup
+	@command -v slurmctld >/dev/null && command -v munged >/dev/null || test "$$(id -u)" != 0 || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends slurm-wlm munge; } \
+	  || echo "slurm-wlm and munge could not be installed"
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 check: lint types arch
 

@@ -16,6 +16,7 @@ from threading import Event
 from flask import Flask
 from flask_smorest import Api
 
+from api.executors import build_executor
 from api.models.ocr import Page
 from api.models.room import Room
 from api.routes import (
@@ -43,6 +44,7 @@ from api.services.deliveries import Deliverer, Sender
 from api.services.document_import import DocumentFiles, Ingestion
 from api.services.documents import DocumentService
 from api.services.endings import Endings
+from api.services.engine_queue import EngineQueue
 from api.services.engines.base import Engine
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
 from api.services.engines.kraken import KrakenEngine
@@ -52,10 +54,12 @@ from api.services.engines.preprocessing import Keys, PreprocessingEngine
 from api.services.engines.preprocessing.captioners import CaptionSettings
 from api.services.engines.script import ScriptEngine
 from api.services.engines.ultralytics import UltralyticsEngine
-from api.services.executors.local import LocalExecutor
+from api.services.executors.base import ClusterExecutor
 from api.services.executors.short import ShortExecutor
 from api.services.feed import Feed
+from api.services.fitting import ClusterFitting, Fitting, MachineFitting
 from api.services.gpus.base import GpuSource
+from api.services.gpus.cluster import ClusterSource
 from api.services.gpus.desk import GpuDesk
 from api.services.gpus.monitor import GpuMonitor
 from api.services.gpus.nvml import NvmlSource
@@ -246,9 +250,12 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     keys = Keys()
     prepared = PreparedDatasets(db, settings.data_dir / "datasets", ended=keys.forget)
     engines = build_engines(settings, pages_of(db), prepared.directory, keys)
-    executor, feed = LocalExecutor(), Feed()
+    executor, feed = build_executor(settings, environ), Feed()
+    cluster = executor if isinstance(executor, ClusterExecutor) else None
     machine = MachineMonitor(settings.data_dir)
-    source = gpu_source or NvmlSource(environ.get("CUDA_VISIBLE_DEVICES"))
+    source = gpu_source or (
+        NvmlSource(environ.get("CUDA_VISIBLE_DEVICES")) if cluster is None else ClusterSource(cluster.state)
+    )
     monitor = GpuMonitor(source, also=(machine.turn,))
     files = DocumentFiles(settings.data_dir)
     files.prepare()
@@ -275,7 +282,12 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         ),
     )
     gpus = GpuDesk(monitor, db, supervisor.own_pids)
-    queue = QueueDesk(db, gpus, room, per_user=settings.max_running_per_user)
+    per_user = settings.max_running_per_user
+    handed = None if supervisor.handover is None else EngineQueue(parts, supervisor.handover)
+    queue = QueueDesk(
+        db, gpus, lambda: room if cluster is None else cluster.state().room, per_user=per_user, engine=handed
+    )
+    fitting: Fitting = MachineFitting(gpus, room) if cluster is None else ClusterFitting(cluster)
     jobs = JobService(
         db,
         engines,
@@ -285,7 +297,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         feed,
         gpus,
         grace=settings.stop_grace,
-        machine=room,
+        fitting=fitting,
         max_queued=settings.max_queued_per_user,
         endings=endings,
     )
@@ -309,6 +321,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         machine=machine,
         engines=engines,
         supervisor=supervisor,
+        cluster=cluster,
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
         yolo=yolo,
         models=YoloModels(db, settings.data_dir),
@@ -324,6 +337,8 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
 def start(services: Services) -> None:
     """From here on trainings are followed and started."""
     services.accounts.ensure_operator()
+    if services.cluster is not None:
+        services.cluster.start()
     services.gpus.monitor.start()
     services.jobs.finish_removals()
     services.documents.sweep()
@@ -343,6 +358,8 @@ def stop(services: Services) -> None:
     services.train_server.close()
     services.webhooks.deliverer.stop()
     services.gpus.monitor.stop()
+    if services.cluster is not None:
+        services.cluster.close()
     services.db.close()
 
 

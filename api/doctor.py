@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.app import build_engines
+from api.executors import build_executor
+from api.services.executors.base import ClusterExecutor
 from api.services.gpus.nvml import NvmlSource
 from api.settings import BUNDLED_TRAINER, Settings
 
@@ -26,7 +28,11 @@ class Finding:
 
 def run(settings: Settings) -> int:
     """Prints the findings; 1 if something that the service needs is missing."""
-    findings = [*_directories(settings), *_database(settings), *_gpus(), *_engines(settings), _frameworks()]
+    executor = build_executor(settings, os.environ)
+    cluster = executor if isinstance(executor, ClusterExecutor) else None
+    findings = [*_directories(settings), *_database(settings)]
+    findings += [*_gpus()] if cluster is None else [Finding(*told) for told in cluster.check()]
+    findings += [*_engines(settings), _frameworks()]
     for finding in findings:
         print(f"{MARKS[finding.fine]} {finding.text}")
     missing = sum(1 for finding in findings if finding.fine is False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from api.setting_values import choices, flags, slurm_name
 
 PREFIX = "TRAINYARD_"
 ROOT = Path(__file__).resolve().parent.parent
@@ -182,7 +185,21 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("max_queued_per_user", _integer(0, 10**6), "0", "waiting jobs of one user; 0: no limit", "N"),
     Setting("on_failure", _choice("continue", "hold"), "continue",
             "hold: when a job fails, what its owner has waiting is held back until it is released"),
-    Setting("executor", _choice("local"), "local", "where jobs run"),
+    Setting("executor", _choice("local", "slurm"), "local", "where jobs run: on this machine, or on a Slurm cluster"),
+    Setting("shared_dir", _paths, "",
+            "directories that this machine and every node of the cluster see under the same path, separated by ':'; "
+            "what jobs read and write lies there", "DIRS"),
+    Setting("node_python", _interpreter, "",
+            "the interpreter on the nodes that watches over a job (default: the service's own)", "FILE"),
+    Setting("slurm_partition", slurm_name, "", "Slurm's partition for jobs (default: Slurm's own)", "NAME"),
+    Setting("slurm_account", slurm_name, "", "the account that Slurm charges jobs to", "NAME"),
+    Setting("slurm_qos", slurm_name, "", "Slurm's quality of service for jobs", "NAME"),
+    Setting("slurm_extra", flags, "", "further flags of sbatch, as in a shell: --constraint=a100 --mem=16G", "FLAGS"),
+    Setting("slurm_allow", choices, "",
+            "what a job may choose for itself: partition=debug,partition=gpu,qos=high,account=vision", "WORDS"),
+    Setting("slurm_nice", _integer(0, 10**6), "100",
+            "how much lower Slurm ranks a job for each level of priority below 10; 0: priorities are not handed on",
+            "N"),
     Setting("trusted_hosts", _words, "", "further Host names to answer to, separated by commas", "NAMES"),
     Setting("cors_origins", _words, "", "web origins whose pages may use the API, separated by commas", "ORIGINS"),
     Setting("webhook_allowed_hosts", _words, "",
@@ -233,6 +250,14 @@ class Settings:
     max_queued_per_user: int
     on_failure: str
     executor: str
+    shared_dir: tuple[Path, ...]
+    node_python: str
+    slurm_partition: str
+    slurm_account: str
+    slurm_qos: str
+    slurm_extra: tuple[str, ...]
+    slurm_allow: Mapping[str, frozenset[str]]
+    slurm_nice: int
     trusted_hosts: tuple[str, ...]
     cors_origins: tuple[str, ...]
     webhook_allowed_hosts: tuple[str, ...]
@@ -307,6 +332,8 @@ def _from_file(named: str | None, data_dir: Path) -> Mapping[str, str]:
 
 
 def _text(row: Setting, value: object) -> str:
+    if isinstance(value, list) and row.parse is flags:
+        return shlex.join(map(str, value))
     if isinstance(value, list):
         return (os.pathsep if row.parse is _paths else ",").join(str(part) for part in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -321,11 +348,31 @@ def _check(settings: Settings) -> None:
         raise SettingError(f"{PREFIX}DATABASE_URL is {settings.database_url!r}; it must be sqlite:///PATH")
     if settings.openai_base_url and not settings.openai_model:
         raise SettingError(f"{PREFIX}OPENAI_BASE_URL is set and {PREFIX}OPENAI_MODEL is not; captions need both")
+    if settings.executor != "local":
+        _check_shared(settings)
     if settings.auth == "off" and not is_loopback(settings.host) and not settings.insecure:
         raise SettingError(
             f"{PREFIX}AUTH is off and {PREFIX}HOST is {settings.host}: anybody who can reach it could run code "
             "here; give --insecure too if that is meant"
         )
+
+
+def _check_shared(settings: Settings) -> None:
+    """What a node must see lies where it sees it."""
+    if not settings.shared_dir:
+        raise SettingError(
+            f"{PREFIX}EXECUTOR is {settings.executor} and {PREFIX}SHARED_DIR is not set; "
+            "name the directory that this machine and the nodes share"
+        )
+    places = {name: (getattr(settings, name),) for name in ("data_dir", "config_dir", "log_dir", "output_dir")}
+    for name, directories in {**places, "allowed_roots": settings.allowed_roots}.items():
+        for directory in directories:
+            if not any(directory.is_relative_to(shared) for shared in settings.shared_dir):
+                shared = os.pathsep.join(map(str, settings.shared_dir))
+                raise SettingError(
+                    f"{PREFIX}{name.upper()} has {directory}, which does not lie under {PREFIX}SHARED_DIR ({shared}): "
+                    "the nodes would not find it"
+                )
 
 
 def environment(environ: Mapping[str, str], names: Sequence[str] = ()) -> dict[str, str]:

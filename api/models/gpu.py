@@ -41,6 +41,8 @@ class GpuState:
     power_limit_w: float | None = None
     processes: tuple[GpuProcess, ...] = ()
     lost: bool = False  # the driver cannot reach it; uuid, name and total are the last known
+    node: str | None = None  # of a cluster: the machine that it is in
+    taken_by: str | None = None  # of a cluster: who has it, as its engine says
 
     @property
     def memory_utilization(self) -> float | None:
@@ -50,7 +52,7 @@ class GpuState:
         return round(100 * self.memory_used_mb / self.memory_total_mb, 1)
 
     def as_lost(self) -> GpuState:
-        return GpuState(self.index, self.uuid, self.name, self.memory_total_mb, lost=True)
+        return GpuState(self.index, self.uuid, self.name, self.memory_total_mb, lost=True, node=self.node)
 
 
 @dataclass(frozen=True, slots=True)

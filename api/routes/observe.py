@@ -21,7 +21,7 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """The database can be written, the scheduler turns; 503 with the reason otherwise."""
+    """The database can be written, the scheduler turns, the cluster answers; 503 with the reason otherwise."""
     problem = _problem()
     return json_response({"status": "ok"}, 200) if problem is None else json_response({"status": problem}, 503)
 
@@ -33,7 +33,9 @@ def _problem() -> str | None:
     except TrainyardError as problem:
         return problem.message
     age = everything.supervisor.last_turn_age()
-    return None if age < TURN_LIMIT else f"the scheduler has not turned for {age:.0f} s"
+    if age >= TURN_LIMIT:
+        return f"the scheduler has not turned for {age:.0f} s"
+    return None if everything.cluster is None else everything.cluster.problem()
 
 
 @blueprint.get("/metrics")

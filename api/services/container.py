@@ -11,6 +11,7 @@ from api.services.captions import Captions
 from api.services.datasets import Datasets
 from api.services.documents import DocumentService
 from api.services.engines.base import Engine
+from api.services.executors.base import ClusterExecutor
 from api.services.feed import Feed
 from api.services.gpus.desk import GpuDesk
 from api.services.history import History
@@ -51,6 +52,7 @@ class Services:
     machine: MachineMonitor
     engines: Mapping[str, Engine]
     supervisor: Supervisor
+    cluster: ClusterExecutor | None  # None: jobs run on this machine
     webhooks: WebhookService
     yolo: YoloDatasets
     models: YoloModels

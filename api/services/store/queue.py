@@ -191,6 +191,41 @@ def gpu_claimant(connection: Connection, gpu_id: int) -> str | None:
     return None
 
 
+# ---- where the queue is an engine's
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A queued job, as far as handing it over to an engine with a queue of its own needs it."""
+
+    id: str
+    attempt: int
+    owner_id: int
+    priority: int
+    held: bool
+    not_before: float
+    stop_requested_at: float | None
+
+
+_HANDED = tuple(jobs.c[name] for name in Handed.__slots__)
+
+
+def handed(connection: Connection) -> list[Handed]:
+    """All that wait, in order."""
+    query = select(*_HANDED).where(jobs.c.status == JobStatus.QUEUED).order_by(*_ORDER)
+    return [Handed(*row) for row in connection.execute(query)]
+
+
+def running_by_user(connection: Connection) -> dict[int, int]:
+    query = select(jobs.c.owner_id, func.count()).where(jobs.c.status == JobStatus.RUNNING)
+    return {owner: number for owner, number in connection.execute(query.group_by(jobs.c.owner_id))}
+
+
+def begin(connection: Connection, job: Job, now: float) -> Job:
+    """The engine has started it: it runs, and leases nothing here."""
+    return transition(connection, job, JobStatus.RUNNING, now, gpu_ids=[], core_ids=[], started_at=now)
+
+
 # ---- what people change about it
 
 
