@@ -101,13 +101,23 @@ def without(numbers: tuple[int, ...], taken: Collection[int]) -> tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the scheduler may give: `room` before leases, of GPUs only those that nobody else uses."""
+    """What the scheduler may give: `room` before leases, of GPUs only those that nobody else uses.
+
+    Of a cluster `nodes` and `free_nodes` say what each node has and has free: a job must fit on one of them.
+    """
 
     room: Room
     gpus_in_all: tuple[int, ...] = ()  # known to the driver, not lost and not drained, whoever uses them
     per_user: int = 0  # jobs at a time of one user; 0: no limit
+    nodes: tuple[Room, ...] | None = None
+    free_nodes: tuple[Room, ...] = ()
+
+    def fits_a_node(self, wanted: Resources) -> bool:
+        return self.nodes is None or any(not node.short_of(wanted) for node in self.free_nodes)
 
     def could_ever(self, wanted: Resources) -> bool:
         """Whether the machine as it is now could hold the job once everything else has ended."""
+        if self.nodes is not None:
+            return any(not node.short_of(wanted) for node in self.nodes)
         whole = replace(self.room, gpus=self.gpus_in_all)
         return not whole.short_of(wanted)

@@ -1,0 +1,108 @@
+"""A real Ray on loopback, in a process namespace of its own: its end is the end of all that it started."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from api.services.executors.ray import Ray
+from api.services.executors.ray.client import RayError
+
+REPO = Path(__file__).resolve().parents[2]
+PROGRAM = Path(os.environ.get("TRAINYARD_TEST_RAY", REPO / ".venv-ray" / "bin" / "ray"))
+HOST = "127.0.0.2"  # Ray replaces 127.0.0.1 by an address that others can reach
+CPUS, GPUS, MEMORY = 2, 2, 2_000_000_000
+
+
+class NoRay(RuntimeError):
+    """This machine cannot have one; the message says why."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], Any], seconds: float = 30.0, what: str = "") -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds} s: {what or condition}")
+
+
+class Cluster:
+    """Of one node. `start` and `kill` may follow each other."""
+
+    def __init__(self) -> None:
+        if not PROGRAM.exists():
+            raise NoRay(f"{PROGRAM} is not there (make test-ray installs it)")
+        if shutil.which("unshare") is None or subprocess.run(self._apart("true"), check=False).returncode:
+            raise NoRay("it wants process namespaces of its own (unshare --pid)")
+        self.home = Path(tempfile.mkdtemp(prefix="ty-ray-", dir="/tmp"))  # short: sockets lie in it
+        self.token = secrets.token_hex(16)
+        self.gcs, self.dashboard = free_port(), free_port()
+        self.address = f"http://127.0.0.1:{self.dashboard}"
+        self.client = Ray(self.address, self.token)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @staticmethod
+    def _apart(*argv: str) -> list[str]:
+        return ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *argv]
+
+    def start(self) -> None:
+        argv = [
+            str(PROGRAM), "start", "--head", "--block", f"--node-ip-address={HOST}", f"--port={self.gcs}",
+            "--dashboard-host=127.0.0.1", f"--dashboard-port={self.dashboard}",
+            f"--dashboard-agent-listen-port={free_port()}", f"--ray-client-server-port={free_port()}",
+            "--min-worker-port=0", "--max-worker-port=0", f"--num-cpus={CPUS}", f"--num-gpus={GPUS}",
+            f"--memory={MEMORY}", "--object-store-memory=78643200", "--disable-usage-stats", f"--temp-dir={self.home}",
+        ]  # fmt: skip
+        given = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TRAINYARD_"))}
+        given |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token, "RAY_USAGE_STATS_ENABLED": "0"}
+        with open(self.home / "ray.out", "ab") as out:
+            self.process = subprocess.Popen(
+                self._apart(*argv), env=given, cwd=self.home, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                start_new_session=True,
+            )  # fmt: skip
+        until(self._ready, 90, "Ray to answer")
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise NoRay(f"ray start ended: {(self.home / 'ray.out').read_text()[-800:]}")
+        try:
+            usage = self.client.status().get("loadMetricsReport") or {}
+            return bool(usage.get("usageByNode")) and bool(self.client.nodes())
+        except RayError:
+            return False
+
+    def kill(self) -> None:
+        """The whole node at once."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+            self.process = None
+
+    def close(self) -> None:
+        self.kill()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def raw(self, name: str) -> dict[str, Any]:
+        """A job as Ray tells of it."""
+        found: dict[str, Any] = self.client._json("GET", f"/api/jobs/{name}")
+        return json.loads(json.dumps(found))
