@@ -6,8 +6,9 @@ STAMP := $(VENV)/.installed
 KRAKEN := .venv-kraken
 KRAKEN_STAMP := $(KRAKEN)/.installed
 CAPTIONS := .venv-captions
+RAY := .venv-ray
 
-.PHONY: help setup demo kraken test test-slow test-kraken test-captions test-yolo test-slurm lint types arch bench docs check clean
+.PHONY: help setup demo kraken test test-slow test-kraken test-captions test-yolo test-slurm test-ray lint types arch bench docs check clean
 
 help:
 	@echo "make demo       set up, then train the bundled small diffusion model through the API"
@@ -18,6 +19,7 @@ help:
 	@echo "make test-captions  the florence2 captioner, with transformers in $(CAPTIONS)"
 	@echo "make test-yolo  real YOLO trainings on the CPU (some minutes)"
 	@echo "make test-slurm  jobs on a real Slurm of two nodes on loopback (needs root; installs slurm-wlm and munge)"
+	@echo "make test-ray  jobs on a real Ray on loopback, in $(RAY) (0.4 GB)"
 	@echo "make check      lint, types and layers"
 	@echo "make bench      measure, as ratios to a baseline of the same run"
 	@echo "make docs       write docs/openapi.json"
@@ -45,7 +47,7 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo and not slurm"
+	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo and not slurm and not ray"
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
@@ -74,6 +76,17 @@ test-slurm: setup
 	  || echo "slurm-wlm and munge could not be installed"
 	$(BIN)/python -m pytest -m slurm tests/slurm
 
+# where Ray cannot be had the tests fail and say why
+test-ray: setup
+	@$(MAKE) --no-print-directory $(RAY)/.installed || echo "ray could not be installed"
+	$(BIN)/python -m pytest -m ray tests/ray
+
+$(RAY)/.installed: requirements/ray.txt
+	@test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
+	@echo "Installing Ray into $(RAY) (half a minute) ..."
+	@$(RAY)/bin/pip install --quiet --disable-pip-version-check -r requirements/ray.txt
+	@touch $@
+
 check: lint types arch
 
 lint: setup
@@ -93,4 +106,4 @@ docs: setup
 	$(BIN)/python -m api.routes.documentation > docs/openapi.json
 
 clean:
-	rm -rf $(VENV) $(KRAKEN) $(CAPTIONS)
+	rm -rf $(VENV) $(KRAKEN) $(CAPTIONS) $(RAY)

@@ -73,6 +73,7 @@ class Cluster:
         ]  # fmt: skip
         given = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TRAINYARD_"))}
         given |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token, "RAY_USAGE_STATS_ENABLED": "0"}
+        given["AUTOSCALER_UPDATE_INTERVAL_S"] = "1"  # between two reports of what is used
         with open(self.home / "ray.out", "ab") as out:
             self.process = subprocess.Popen(
                 self._apart(*argv), env=given, cwd=self.home, stdin=subprocess.DEVNULL, stdout=out, stderr=out,

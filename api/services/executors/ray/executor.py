@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 RAY = "ray.json"
 PATIENCE = 10.0  # seconds without a sign of life before an attempt that Ray has lost is given up
 KILL_SLACK = 15.0  # after a stop's grace, before Ray is told to end what the keeper has not
-NODES_SECONDS = 3.0  # between two looks at the nodes
+NODES = 3  # so many intervals lie between two looks at the nodes
 SLOWEST = 15.0  # between two questions while Ray is away
 REPORT = 30.0  # seconds for which an end can matter to what Ray reports as used
 
@@ -231,7 +231,7 @@ class RayExecutor:
                 self._stopping.wait(min(SLOWEST, self._interval * self._failures))
                 continue
             self._problem, self._failures = None, 0
-            self._wake.wait(self._interval if self._tracks else NODES_SECONDS)
+            self._wake.wait(self._interval if self._tracks else NODES * self._interval)
             self._wake.clear()
 
     def _failed(self, problem: Exception) -> None:
@@ -253,7 +253,7 @@ class RayExecutor:
             rows = self._ray.jobs()
             for handle, track in tracks.items():
                 self._hear(handle, track, rows.get(track.name), asked_at)
-        if self._failures or not self._nodes_at or time.monotonic() >= self._nodes_at + NODES_SECONDS:
+        if self._failures or not self._nodes_at or time.monotonic() >= self._nodes_at + NODES * self._interval:
             self._look_at_nodes()
 
     def _look_at_nodes(self) -> None:

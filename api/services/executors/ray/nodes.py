@@ -7,13 +7,14 @@ others use is what was reported, less what our jobs took at that time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from api.models.cluster import Node, NodeGpu
 
 Amount = tuple[float, float, float]  # cores, GPUs, bytes
 NOTHING: Amount = (0.0, 0.0, 0.0)
+SLACK = 2.0  # seconds for which Ray may still count what has ended
 FORGOTTEN = 3600.0  # seconds after which a node that is gone is not shown any more
 
 
@@ -78,6 +79,7 @@ def _used(report: dict[str, Any], name: str) -> float:
 
 def nodes(machines: Sequence[Machine], loads: Sequence[Load]) -> tuple[Node, ...]:
     """As they are now, with what is not placed yet on the first node that holds it."""
+    loads = [_placed(load, machines) for load in loads]
     taken = {machine.id: _taken(machine, loads) for machine in machines}
     for load in loads:
         if load.until is None and load.node is None:
@@ -88,11 +90,19 @@ def nodes(machines: Sequence[Machine], loads: Sequence[Load]) -> tuple[Node, ...
     return tuple(_node(machine, taken[machine.id], loads) for machine in machines)
 
 
+def _placed(load: Load, machines: Sequence[Machine]) -> Load:
+    """One that ended before Ray said where it was, was where as much as it takes was in use."""
+    if load.node is not None or load.until is None:
+        return load
+    there = next((machine.id for machine in machines if _fits(machine.used, NOTHING, load.wanted)), None)
+    return replace(load, node=there)
+
+
 def _taken(machine: Machine, loads: Sequence[Load]) -> Amount:
     here = [load for load in loads if load.node == machine.id]
     reported, now = NOTHING, NOTHING
     for load in here:
-        if load.since <= machine.at and (load.until is None or load.until >= machine.at):
+        if load.since <= machine.at and (load.until is None or load.until + SLACK >= machine.at):
             reported = _sum(reported, load.wanted)
         if load.until is None:
             now = _sum(now, load.wanted)
