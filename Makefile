@@ -8,11 +8,12 @@ KRAKEN_STAMP := $(KRAKEN)/.installed
 CAPTIONS := .venv-captions
 RAY := .venv-ray
 
-.PHONY: help setup demo kraken test test-slow test-kraken test-captions test-yolo test-slurm test-ray lint types arch bench docs check clean
+.PHONY: help setup demo kraken test test-console test-slow test-kraken test-captions test-yolo test-slurm test-ray lint types arch bench docs check clean
 
 help:
 	@echo "make demo       set up, then train the bundled small diffusion model through the API"
 	@echo "make test       set up, then run the tests"
+	@echo "make test-console  the web console in a real Chromium, which is installed where it can be"
 	@echo "make test-slow  the tests that take minutes (chaos, flood, a million points)"
 	@echo "make kraken      an environment for OCR trainings, in $(KRAKEN) (1.6 GB)"
 	@echo "make test-kraken set up both, then the tests that really train with kraken"
@@ -47,7 +48,13 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo and not slurm and not ray"
+	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo and not console and not slurm and not ray"
+
+test-console: setup
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-noto-cjk >/dev/null; } || \
+	  { echo "test-console CANNOT RUN: there is no chromium, and it cannot be installed here (apt-get install chromium)" >&2; exit 1; }
+	$(BIN)/python -m pytest -m console tests/console
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

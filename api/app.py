@@ -21,6 +21,7 @@ from api.models.ocr import Page
 from api.models.room import Room
 from api.routes import (
     auth,
+    console,
     documentation,
     observe,
     ocr,
@@ -400,7 +401,7 @@ def build_app(services: Services) -> Flask:
     install_errors(app)  # after flask-smorest, whose own handlers these replace
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
-    for plain in (observe.blueprint, documentation.blueprint):
+    for plain in (observe.blueprint, documentation.blueprint, console.blueprint):
         app.register_blueprint(plain)
     documentation.describe(app, api)
     return app

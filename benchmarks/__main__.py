@@ -25,6 +25,7 @@ BENCHMARKS = {
     "documents": "documents of 1,000 and 100,000 lines",
     "streams": "event streams",
     "preprocessing": "videos into a dataset",
+    "slurm": "jobs on a real Slurm of two nodes on loopback",
 }
 
 

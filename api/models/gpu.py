@@ -42,7 +42,8 @@ class GpuState:
     processes: tuple[GpuProcess, ...] = ()
     lost: bool = False  # the driver cannot reach it; uuid, name and total are the last known
     node: str | None = None  # of a cluster: the machine that it is in
-    taken_by: str | None = None  # of a cluster: who has it, as its engine says
+    job: str | None = None  # of a cluster: which job of ours its engine gave it to
+    taken: bool = False  # of a cluster: its engine gave it to some job
 
     @property
     def memory_utilization(self) -> float | None:

@@ -115,6 +115,18 @@ class Offer:
     def fits_a_node(self, wanted: Resources) -> bool:
         return self.nodes is None or any(not node.short_of(wanted) for node in self.free_nodes)
 
+    def keeping(self, wanted: Resources) -> Offer:
+        """What is left of the nodes behind a job that waits: the one that comes nearest to holding it is kept for it.
+        A place is a core there."""
+        able = [number for number, node in enumerate(self.nodes or ()) if not node.short_of(wanted)]
+        if not able:
+            return self
+        nearest = max(able, key=lambda n: (len(self.free_nodes[n].gpus), len(self.free_nodes[n].cores)))
+        left = self.free_nodes[nearest].keeping(wanted)
+        free = list(self.free_nodes)
+        free[nearest] = replace(left, places=min(left.places, len(left.cores)))
+        return replace(self, free_nodes=tuple(free))
+
     def could_ever(self, wanted: Resources) -> bool:
         """Whether the machine as it is now could hold the job once everything else has ended."""
         if self.nodes is not None:

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, redirect, send_from_directory
+from flask import Blueprint, Flask, Response, current_app, send_from_directory
 from flask_smorest import Api
-from werkzeug.wrappers import Response as AnyResponse
 
 from api.models.dialect import dialect_of
 from api.models.schemas.training import FieldErrorsSchema
@@ -42,21 +41,6 @@ Everything under `/api/v1` answers `{"code", "message", "data", "timestamp"}`; `
 On loopback the service's own Unix user needs no token; everybody else sends `Authorization: Token <token>`
 (or `Bearer`). Times are ISO 8601 UTC. What is not known is null.
 """
-
-
-@blueprint.get("/")
-@blueprint.get("/ui/")
-def home() -> AnyResponse:
-    """Where a browser starts; the console will be here."""
-    return redirect("/api/v1/docs", 302)
-
-
-@blueprint.get("/api/")
-@blueprint.get("/models/")
-@blueprint.get("/admin/")
-def console() -> AnyResponse:
-    """Where the pages that the OCR status document links to are."""
-    return redirect("/ui/", 302)
 
 
 @blueprint.get("/api/v1/docs")
@@ -217,7 +201,7 @@ def _complete_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
                 field["anyOf"] = [*field["anyOf"], {"type": "null"}]
 
 
-STREAMS = ("/stream", "/events")
+STREAMS = ("/stream", "/events", "/live")
 #: paths that answer with a file, and its content types
 DOWNLOADS = {
     "/artifacts/{path}": ("application/octet-stream",),
@@ -233,7 +217,8 @@ ZIPS = ("/export/annotated", "/export/original")
 def _complete_special(path: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if path.endswith(STREAMS):
-        operation.setdefault("parameters", []).append(LAST_EVENT_ID)
+        if path not in WHOLE_STREAMS:
+            operation.setdefault("parameters", []).append(LAST_EVENT_ID)
         content = {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM_EXAMPLES[path]}}
         responses["200"] = {"description": "server-sent events; a comment every 15 s", "content": content}
     elif path.endswith(tuple(DOWNLOADS)):
@@ -299,7 +284,12 @@ FILE_HEADERS = {
     "Accept-Ranges": {"schema": {"type": "string"}, "example": "bytes"},
     "Content-Disposition": {"schema": {"type": "string"}, "example": 'attachment; filename="adapter.safetensors"'},
 }
+#: these begin with the whole state, whatever their client has seen before
+WHOLE_STREAMS = ("/api/v1/system/live",)
 STREAM_EXAMPLES = {
+    "/api/v1/system/live": "event: machine\n"
+    'data: {"overview":{"uptime":81.2,"version":"0.1.0"},"gpus":[]}\n\n'
+    'event: job\ndata: {"task_id":"train_20261121_104951_5f2c8a1b","status":"running"}\n\n',
     "/api/v1/training/{task_id}/logs/stream": "id: 4096\n"
     'data: {"line_number":57,"timestamp":"2026-11-21T10:49:58.120Z","level":"INFO","type":"train",'
     '"message":"steps: 12 loss: 0.2181 iter time (s): 0.391 samples/sec: 10.230","epoch":1,"step":12}\n\n'

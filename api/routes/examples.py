@@ -91,6 +91,7 @@ ITEM = {
     "status": "running",
     "engine": "diffusion_pipe",
     "dialect": "training_v1",
+    "name": "Cats, second try",
     "gpu_id": 0,
     "gpu_name": "NVIDIA GeForce RTX 4090",
     "model_type": "sdxl",
@@ -104,6 +105,7 @@ ITEM = {
     "created_at": "2026-11-21T11:12:49.480Z",
     "started_at": "2026-11-21T11:12:50.031Z",
     "updated_at": "2026-11-21T11:13:03.509Z",
+    "completed_at": None,
 }
 POINT = {"epoch": 1, "step": 1, "value": 2.5118, "timestamp": "2026-11-21T11:12:57.419Z"}
 LAST_POINT = {"epoch": 2, "step": 24, "value": 0.6445, "timestamp": "2026-11-21T11:13:03.120Z"}
@@ -472,6 +474,9 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
                 ]
             }
         )
+    },
+    ("post", f"{_A}/session"): {
+        "201": _answer({"csrf_token": "3f1c9a0b7d2e4856"}, "session opened", 201),
     },
     ("post", "/api/token-auth/"): {
         "request": {"username": "ana", "password": "correct horse battery staple"},

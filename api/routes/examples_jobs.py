@@ -104,6 +104,7 @@ JOB_EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
                 "jobs": [
                     {
                         "task_id": JOB_ID,
+                        "name": "resnet50",
                         "position": 1,
                         "priority": 5,
                         "held": False,

@@ -8,6 +8,7 @@ from flask import Response
 
 from api.models.job import Job
 from api.models.schemas import queue as schemas
+from api.routes import machine
 from api.routes.blueprint import Blueprint
 from api.routes.http import actor, answer, enveloped, services
 from api.utils.times import iso
@@ -23,22 +24,7 @@ def queue() -> Response:
     A job starts when all that it asks for is free at once. What one waits for is kept for it; a job behind it may
     pass only where it takes nothing of that. Of a very long queue the first 500 are shown.
     """
-    who = actor()
-    shown = [
-        {
-            "task_id": place.waiting.id,
-            "position": place.position,
-            "priority": place.waiting.priority,
-            "held": place.waiting.held,
-            "gpus": place.waiting.wanted.gpus,
-            "cpus": place.waiting.wanted.cpus,
-            "memory": place.waiting.wanted.memory,
-            "reason": place.reason,
-        }
-        for place in services().queue.line()
-        if who.may_read(place.waiting.owner_id, place.waiting.team_id)
-    ]
-    return answer({"jobs": shown, "waiting": services().queue.length()})
+    return answer(machine.waiting(services(), actor()))
 
 
 @blueprint.patch("/training/<task:task_id>")

@@ -67,6 +67,7 @@ def list_item(job: Job, gpus: GpuView) -> dict[str, Any]:
         "status": job.status,
         "engine": job.engine,
         "dialect": job.dialect,
+        "name": job.spec.name,
         "gpu_id": gpu,
         "gpu_name": None if gpu is None else gpus.name_of(gpu),
         "model_type": job.spec.params.get("model_type"),
@@ -80,6 +81,7 @@ def list_item(job: Job, gpus: GpuView) -> dict[str, Any]:
         "created_at": iso(job.created_at),
         "started_at": iso(job.started_at),
         "updated_at": iso(job.updated_at),
+        "completed_at": iso(job.ended_at),
     }
 
 
@@ -142,7 +144,6 @@ def detail(
         "attempts": [attempt_row(attempt) for attempt in attempts],
         "system_stats": system_stats(job, gpus, usage),
         "checkpoints": list(saved),
-        "completed_at": iso(job.ended_at),
         "logs_path": logs_path,
         "output_dir": current.output_dir,
         "error_message": job.error_message,

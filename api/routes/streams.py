@@ -46,7 +46,7 @@ class Client:
         self._spoken = time.monotonic()
 
 
-def _respond(make: Callable[[Services, Client], Iterator[bytes]]) -> Response:
+def respond(make: Callable[[Services, Client], Iterator[bytes]]) -> Response:
     """A stream in one of the places kept for streams; 503 when all are taken."""
     everything = services()
     place = everything.streams.enter()
@@ -103,7 +103,7 @@ def log_stream(job: Job, wanted: SpanFilter) -> Response:
                 version = everything.feed.wait(version, 0.5)
                 yield client.heartbeat()
 
-    return _respond(lines)
+    return respond(lines)
 
 
 def _ended(everything: Services, job: Job) -> str | None:
@@ -145,7 +145,7 @@ def job_events(job: Job) -> Response:
                 version = everything.feed.wait(version, 0.5)
                 yield client.heartbeat()
 
-    return _respond(follow)
+    return respond(follow)
 
 
 def all_events(who: Actor) -> Response:
@@ -169,7 +169,7 @@ def all_events(who: Actor) -> Response:
                 version = everything.feed.wait(version, 0.5)
                 yield client.heartbeat()
 
-    return _respond(follow)
+    return respond(follow)
 
 
 def _shown(dump: Callable[[Any], str], one: FeedEvent) -> bytes:

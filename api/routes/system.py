@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from flask import Response
 
-from api.models.gpu import GpuState
-from api.models.job import Job, JobStatus
-from api.models.progress import Progress, shown
 from api.models.schemas import system as schemas
+from api.routes import machine
 from api.routes.blueprint import Blueprint
-from api.routes.http import answer, enveloped, services
-from api.services.gpus.desk import GpuView
+from api.routes.http import actor, answer, enveloped, services
+from api.routes.live import live_state
 from api.services.gpus.status import recommended_for
-from api.services.store import jobs as store
-from api.services.store import queue
 from api.utils.errors import NotFound
 from api.utils.times import iso
 
@@ -29,14 +24,16 @@ system_blueprint = Blueprint("system", __name__, url_prefix="/api/v1", descripti
 def gpu_status() -> Response:
     """Every GPU: its memory, load, temperature and power, who holds it and what runs on it."""
     view = services().gpus.view()
-    return answer({"gpus": [_gpu(gpu, view) for gpu in view.snapshot.gpus], "summary": _summary(view)})
+    return answer(
+        {"gpus": [machine.gpu(services(), gpu, view) for gpu in view.snapshot.gpus], "summary": machine.summary(view)}
+    )
 
 
 @gpu_blueprint.get("/summary")
 @gpu_blueprint.response(200, enveloped(schemas.GpuSummarySchema))
 def gpu_summary() -> Response:
     """How many GPUs there are, and how many are free."""
-    return answer(_summary(services().gpus.view()))
+    return answer(machine.summary(services().gpus.view()))
 
 
 @gpu_blueprint.get("/available")
@@ -84,92 +81,25 @@ def gpu_details(gpu_id: int) -> Response:
         }
         for point in services().gpus.monitor.history(gpu_id)
     ]
-    return answer({**_gpu(gpu, view), "history": history})
-
-
-def _summary(view: GpuView) -> dict[str, Any]:
-    known = view.summary
-    return {
-        "total_gpus": known.total,
-        "available_gpus": known.available,
-        "busy_gpus": known.busy,
-        "total_memory": known.total_memory_mb,
-        "available_memory": known.available_memory_mb,
-    }
-
-
-def _gpu(gpu: GpuState, view: GpuView) -> dict[str, Any]:
-    holder = view.leases.get(gpu.index)
-    job = _holder(holder.job_id) if holder else None
-    progress = None
-    if job is not None:
-        progress = shown(Progress.from_dict(job.progress), job.status, job.started_at, job.ended_at, time.time())
-    return {
-        "gpu_id": gpu.index,
-        "uuid": gpu.uuid,
-        "name": gpu.name,
-        "memory_total": gpu.memory_total_mb,
-        "memory_used": gpu.memory_used_mb,
-        "memory_free": gpu.memory_free_mb,
-        "memory_utilization": gpu.memory_utilization,
-        "utilization_gpu": gpu.utilization_percent,
-        "temperature": gpu.temperature_c,
-        "power_usage": gpu.power_w,
-        "power_limit": gpu.power_limit_w,
-        "status": view.statuses[gpu.index],
-        "drained": view.drains[gpu.index].reason if gpu.index in view.drains else None,
-        "current_task": holder.job_id if holder else None,
-        "task_type": holder.engine if holder else None,
-        "task_progress": progress["overall_progress"] if progress else None,
-        "estimated_remaining_time": progress["eta_seconds"] if progress else None,
-        "processes": [
-            {"pid": p.pid, "name": p.name, "memory_mb": p.memory_mb, "run_id": _run_of(p.pid, view)}
-            for p in gpu.processes
-        ],
-        "driver_version": view.snapshot.driver_version,
-        "cuda_version": view.snapshot.cuda_version,
-    }
-
-
-def _holder(job_id: str) -> Job | None:
-    with services().db.read() as connection:
-        try:
-            return store.get(connection, job_id)
-        except NotFound:  # it ended and was deleted between the two reads
-            return None
-
-
-def _run_of(pid: int, view: GpuView) -> str | None:
-    return services().supervisor.owner_of(pid) if pid in view.own_pids else None
+    return answer({**machine.gpu(services(), gpu, view), "history": history})
 
 
 @system_blueprint.get("/system/overview")
 @system_blueprint.response(200, enveloped(schemas.OverviewSchema))
 def overview() -> Response:
     """The machine, its GPUs, the jobs and the queue, in one look."""
-    everything = services()
-    with everything.db.read() as connection:
-        tasks = store.counts(connection)
-        oldest = queue.oldest(connection)
-    machine, gpus = everything.machine.state(), everything.gpus.view().summary
-    now = time.time()
-    return answer(
-        {
-            "system": {name: getattr(machine, name) for name in schemas.MACHINE_FIELDS},
-            "gpus": {"total": gpus.total, "available": gpus.available, "busy": gpus.busy},
-            "tasks": {
-                "total": sum(tasks.values()),
-                **{status.value: number for status, number in tasks.items()},
-            },
-            "queue": {
-                "waiting": tasks[JobStatus.QUEUED],
-                "oldest_wait_seconds": None if oldest is None else round(max(0.0, now - oldest), 1),
-            },
-            "executor": everything.settings.executor,
-            "uptime": round(now - everything.started_at, 1),
-            "version": everything.version,
-        }
-    )
+    return answer(machine.overview(services()))
+
+
+@system_blueprint.get("/system/live")
+def live() -> Response:
+    """All that a screen shows of the machine, as it changes; does not end.
+
+    `state` is the whole: the machine, the GPUs, the queue, the running jobs with their newest losses, and those that
+    ended last. It comes first, after every reconnection too, and whenever a job changes its status. Between them come
+    `machine` (the machine, GPUs and queue, at least every 10 s) and `job` (one job, as the list shows it).
+    """
+    return live_state(actor())
 
 
 @system_blueprint.get("/engines")

@@ -7,6 +7,7 @@ files beside the job; so a crash at any point leaves a job that is either not ha
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 5.0  # after an engine that did not take a job
+HANDING_SECONDS = 2.0  # of a turn: to hand over takes a moment each
 PAUSE, IDLE_PAUSE = 0.25, 1.0  # between two turns while something is pending there, and while nothing is
 
 
@@ -75,7 +77,20 @@ class Handover:
             users[one.owner_id] += 1
             if job := self._guarded(one, now, self._attend):
                 begun.append(job)
+        self.pause = PAUSE if self._places else IDLE_PAUSE
+        self._hand_over_all(fresh, users, now)
+        return begun
+
+    def _hand_over_all(self, fresh: list[Handed], users: Counter[int], now: float) -> None:
+        """In order, for a while: what has begun meanwhile wants to be followed too."""
+        away, until = self._executor.problem(), time.monotonic() + HANDING_SECONDS
         for one in fresh:
+            if time.monotonic() > until:
+                self.pause = 0.0
+                return
+            if away is not None and one.stop_requested_at is None:
+                self._notes[one.id] = f"{self._executor.name} does not take it yet: {away}"
+                continue
             limit = self._per_user()
             if one.stop_requested_at is None and limit and users[one.owner_id] >= limit:
                 mine = f"waits for one of its owner's jobs to end that are with {self._executor.name} already"
@@ -83,8 +98,6 @@ class Handover:
                 continue
             if self._guarded(one, now, self._hand_over) is not None:
                 users[one.owner_id] += 1
-        self.pause = PAUSE if self._places else IDLE_PAUSE
-        return begun
 
     def _guarded(self, one: Handed, now: float, step: Callable[[Handed, float], Job | None]) -> Job | None:
         """One job that meets something unforeseen must not keep the others from their turn."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from api.models.job import Attempt, Job, JobSpec
 from api.models.workspace import Workspace
@@ -68,6 +68,11 @@ def terms_of(job: Job) -> Terms:
 def placement_of(spec: JobSpec) -> dict[str, str]:
     """Which of a cluster's queues and the like the job asks for, by name."""
     return dict(spec.extra.get(PLACEMENT) or {})
+
+
+def placed(placement: Mapping[str, str] | None) -> dict[str, Any]:
+    """For a spec's `extra`."""
+    return {PLACEMENT: dict(placement)} if placement else {}
 
 
 def free_ports(count: int, used: set[int]) -> tuple[int, ...]:

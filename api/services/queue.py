@@ -180,6 +180,8 @@ class QueueService:
         gpu = self._gpus.monitor.snapshot().get(gpu_id)
         if gpu is None:
             raise NotFound(f"there is no GPU {gpu_id}")
+        if gpu.node is not None:
+            raise Conflict(f"GPU {gpu_id} is on node {gpu.node} of a cluster; whoever runs the cluster drains the node")
         if gpu.uuid is None:
             raise Conflict(f"the driver does not name GPU {gpu_id}; it cannot be told from others")
         return gpu.uuid

@@ -45,7 +45,7 @@ class Scene:
             self._room = self._room.less(given)
             return "is about to start"
         ahead = self._ahead(wanted)
-        self._room = self._room.keeping(wanted)
+        self._room, self._offer = self._room.keeping(wanted), self._offer.keeping(wanted)
         self._blocked.append(waiting)
         if not short and not on_a_node:
             return "waits for a node of the cluster that has room for all of it"

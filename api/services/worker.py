@@ -222,7 +222,7 @@ class Worker:
             return Failure("timed_out", seen.note or "the engine ended it at its time limit", told.line)
         if ending == "timed_out":
             return Failure("timed_out", f"ran longer than its max_runtime of {self.job.spec.max_runtime} s", told.line)
-        if seen.note is not None and told.kind == "signal":  # whose signal it was, the engine knows best
+        if seen.note is not None and told.kind in ("signal", "killed_by_oom"):  # who ended it, the engine knows best
             return replace(told, hint=seen.note)
         if ending == "stalled" and told.kind in ("unknown", "signal", "incomplete"):
             hint = "it printed an error and then hung, so it was ended; the line tells why"

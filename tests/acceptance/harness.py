@@ -74,6 +74,7 @@ class Service:
     home: Path
     fake: bool = True
     workers: int = 4
+    entry: str = "run.py"
     environ: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
@@ -101,7 +102,7 @@ class Service:
             environ["TRAINYARD_DIFFUSION_PIPE_ROOT"] = str(FAKE)
         if fault is not None:
             environ["TRAINYARD_FAULT"] = fault
-        argv = [sys.executable, "run.py", "--data-dir", str(self.data), "--port", "0", "--workers", str(self.workers)]
+        argv = [sys.executable, self.entry, "--data-dir", str(self.data), "--port", "0", "--workers", str(self.workers)]
         with open(out, "wb") as stdout, open(self.stderr, "ab") as stderr:
             self.process = subprocess.Popen([*argv, *flags], cwd=REPO, env=environ, stdout=stdout, stderr=stderr)
 

@@ -599,7 +599,7 @@ def test_a_service_without_standard_streams_launches_all_the_same(local: LocalBe
 def apart(local: LocalBench, script: str, workspace: Workspace | None = None) -> tuple[str, Workspace]:
     """Its standard error kept in a file of its own too."""
     workspace = workspace or local.workspace()
-    local.executor.launch(Command(("/bin/sh", "-c", script), ENV, "/", errors_apart=True), workspace, Resources())
+    local.executor.launch(Command(("/bin/sh", "-c", script), ENV, "/", errors_apart=True), workspace, Terms())
     return local.executor.handle(workspace), workspace
 
 

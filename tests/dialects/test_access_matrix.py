@@ -44,7 +44,8 @@ ROUTES: dict[str, dict[str, bool]] = {
     # whoever has come in
     **dict.fromkeys(
         [
-            "GET /", "GET /ui/", "POST /api/token-auth/", "POST /api/v1/auth/login", "POST /api/v1/auth/logout",
+            "GET /", "GET /ui/", "GET /ui/{build_id}/{asset}", "GET /api/v1/system/live",
+            "POST /api/token-auth/", "POST /api/v1/auth/login", "POST /api/v1/auth/logout",
             "GET /api/v1/auth/me", "POST /api/v1/auth/password", "GET /api/v1/auth/tokens", "POST /api/v1/auth/tokens",
             "GET /api/v1/auth/workspaces", "GET /api/v1/docs", "GET /ui/docs/{name}", "GET /api/v1/openapi.json",
             "GET /api/v1/engines", "GET /api/v1/system/overview", "GET /api/v1/queue", "GET /healthz", "GET /readyz",
@@ -131,6 +132,8 @@ ROUTES: dict[str, dict[str, bool]] = {
     ),
 }  # fmt: skip
 ROUTES["DELETE /api/v1/auth/tokens/{token_id}"] = CHANGERS
+#: the local operator's browser alone
+ROUTES["POST /api/v1/auth/session"] = dict.fromkeys(ANYBODY, False)
 #: where somebody else's thing is not there at all
 HIDDEN = {"DELETE /api/v1/auth/tokens/{token_id}"}
 #: these ask for the password, whatever the token
@@ -161,7 +164,7 @@ BODIES = {
     "POST /start": {"model_name": "x1", "train_ucd": "nothing", "val_ucd": "None", "labels": "a"},
 }
 #: of these the answer does not depend on who asks, and asking would end a session or wait for ever
-NOT_CALLED = {"POST /api/v1/auth/logout", f"GET {T}/events"}
+NOT_CALLED = {"POST /api/v1/auth/logout", f"GET {T}/events", "GET /api/v1/system/live"}
 
 
 COUNT = count()
@@ -217,7 +220,7 @@ class Town:
             "preprocessing_id": preprocessing, "dataset_name": dataset, "number": 1,
             "webhook_id": webhook, "delivery_id": 1,
             "dataset_id": images, "static_path": f"datasets/{images}/v1/images/train/x.jpg",
-            "task_id": task, "job_id": job, "path": "x", "name": "index.html", "gpu_id": 0, "token_id": token,
+            "task_id": task, "job_id": job, "path": "x", "name": "index.html", "build_id": "x", "asset": "app.js", "gpu_id": 0, "token_id": token,
             "user_id": self.ids["someone"], "workspace_id": self.team,
         }  # fmt: skip
 

@@ -94,6 +94,10 @@ class LoginAnswerSchema(Schema):
     user = fields.Nested(UserSchema, required=True)
 
 
+class SessionSchema(Schema):
+    csrf_token = fields.String(required=True, metadata={"description": "the session's writes send it as X-CSRF-Token"})
+
+
 class MeSchema(Schema):
     user = fields.Nested(PersonSchema, required=True)
     via = choice("token", "session", "operator", "off", required=True)

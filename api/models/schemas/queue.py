@@ -22,6 +22,7 @@ class DrainSchema(Strict):
 
 class WaitingSchema(Answer):
     task_id = fields.String()
+    name = fields.String()
     position = _known(fields.Integer, "1 is next; null: it is held")
     priority = fields.Integer()
     held = fields.Boolean()

@@ -18,6 +18,7 @@ from api.models.schemas.base import (
     seconds,
     text,
 )
+from api.models.schemas.placement import PlacementSchema
 
 STATUSES = [status.value for status in JobStatus]
 LEVELS = [level.name for level in Level]
@@ -54,6 +55,10 @@ class StartSchema(Strict):
     max_runtime = integer(1, 10**9, metadata={"description": "seconds after which it is ended"})
     max_retries = integer(
         0, 100, load_default=0, metadata={"description": "further attempts when it fails, each after a longer pause"}
+    )
+    placement = fields.Nested(
+        PlacementSchema,
+        metadata={"description": "on a cluster: where an admin lets jobs choose that"},
     )
     description = text(0, 10_000, metadata={"description": "for people; lists search it"})
     tags = fields.List(
@@ -223,6 +228,9 @@ class ListItemSchema(Answer):
     status = choice(*STATUSES)
     engine = fields.String()
     dialect = fields.String()
+    name = fields.String(
+        metadata={"description": "what its dialect calls it by; where that knows no names, the description"}
+    )
     gpu_id = _whole("the first GPU that it holds, held or asks for")
     gpu_name = _text()
     model_type = _text()
@@ -236,6 +244,7 @@ class ListItemSchema(Answer):
     created_at = fields.String()
     started_at = _text()
     updated_at = fields.String()
+    completed_at = _text("when it ended, however it did")
 
 
 class PaginationSchema(Answer):
@@ -324,7 +333,6 @@ class DetailSchema(ListItemSchema):
     attempts = fields.List(fields.Nested(AttemptSchema))
     system_stats = fields.Nested(SystemStatsSchema)
     checkpoints = fields.List(fields.Nested(CheckpointSchema))
-    completed_at = _text("when it ended, however it did")
     logs_path = fields.String()
     output_dir = fields.String()
     error_message = _text()

@@ -66,25 +66,14 @@ class LocalExecutor:
             return  # it ran, once is enough
         for name in (keeper.PID, keeper.EXIT, keeper.STOP):
             keeper.reserve(handle, name)
-        description = self._description(command, workspace, terms)
+        description = records.launch(command, workspace, terms, self._linger)
+        description["affinity"] = list(terms.resources.cpu_ids) or None
         keeper.put(handle, keeper.LAUNCH, description, durable=False)  # after a power cut it is written anew
         fault("launch.after_lock")
         with self._mutex:
             self._broken.pop(handle, None)
             self._keepers[self._spawn(handle, lock)] = handle
         fault("launch.after_spawn")
-
-    def _description(self, command: Command, workspace: Workspace, terms: Terms) -> Record:
-        return {
-            "argv": list(command.argv),
-            "env": dict(command.env),
-            "cwd": command.cwd,
-            "log": str(workspace.log.absolute()),
-            "errors": str(workspace.errors.absolute()) if command.errors_apart else None,
-            "linger": self._linger,
-            "memory_limit": terms.resources.memory,
-            "affinity": list(terms.resources.cpu_ids) or None,
-        }
 
     def _spawn(self, handle: str, lock: int) -> int:
         """posix_spawn and not Popen: nothing of ours runs between fork and exec, which threads would endanger."""

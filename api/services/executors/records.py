@@ -8,10 +8,25 @@ import time
 from pathlib import Path
 from typing import Any
 
-from api.services.executors.base import Observation, RunState
+from api.models.job import Command
+from api.models.workspace import Workspace
+from api.services.executors.base import Observation, RunState, Terms
 from api.utils import training_wrapper as keeper
 
 Record = dict[str, Any]
+
+
+def launch(command: Command, workspace: Workspace, terms: Terms, linger: float) -> Record:
+    """What the keeper is to start, and how."""
+    return {
+        "argv": list(command.argv),
+        "env": dict(command.env),
+        "cwd": command.cwd,
+        "log": str(workspace.log.absolute()),
+        "errors": str(workspace.errors.absolute()) if command.errors_apart else None,
+        "linger": linger,
+        "memory_limit": terms.resources.memory,
+    }
 
 
 def observed(state: RunState, started: Record | None) -> Observation:

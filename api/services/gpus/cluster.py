@@ -29,19 +29,19 @@ class ClusterSource:
         pass
 
     def read(self) -> Reading:
-        """Raises where nothing was heard for so long that it may not be true any more."""
+        """What was heard long ago may not be true any more: then its GPUs count as lost."""
         state = self._state()
-        if self._clock() - state.at > STALE_SECONDS:
-            raise TimeoutError(state.problem or "the cluster's engine has not answered yet")
-        return Reading(gpus=tuple(_gpu(number, node, gpu) for number, node, gpu in state.numbered()))
+        stale = self._clock() - state.at > STALE_SECONDS
+        return Reading(gpus=tuple(_gpu(number, node, gpu, stale) for number, node, gpu in state.numbered()))
 
 
-def _gpu(number: int, node: Node, gpu: NodeGpu) -> GpuState:
+def _gpu(number: int, node: Node, gpu: NodeGpu, stale: bool) -> GpuState:
     return GpuState(
         index=number,
         uuid=f"{node.name}/{gpu.index}",
         name=f"{gpu.name or 'GPU'} on {node.name}",
-        lost=not node.up,
+        lost=stale or not node.up,
         node=node.name,
-        taken_by=gpu.job or ("another job of the cluster" if gpu.busy else None),
+        job=gpu.job,
+        taken=gpu.busy,
     )

@@ -33,6 +33,7 @@ class Waiting:
     wanted: Resources
     held: bool
     not_before: float
+    name: str
 
     @property
     def order(self) -> tuple[int, int]:
@@ -50,6 +51,7 @@ _COLUMNS = (
     jobs.c.resources,
     jobs.c.held,
     jobs.c.not_before,
+    jobs.c.name,
 )
 _ORDER = (jobs.c.priority.desc(), jobs.c.seq)
 
@@ -84,7 +86,7 @@ def claim(connection: Connection, offer: Offer, now: float) -> Job | None:
         if given is not None and offer.fits_a_node(first.wanted):
             return _take(connection, first, given, now)
         if offer.could_ever(first.wanted):  # one that this machine cannot hold now keeps nothing from anybody
-            room = room.keeping(first.wanted)
+            room, offer = room.keeping(first.wanted), offer.keeping(first.wanted)
         heads[first.lane] = next(lines[first.lane], None)
         heads = {lane: head for lane, head in heads.items() if room.is_open(lane)}
     return None

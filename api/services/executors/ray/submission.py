@@ -9,6 +9,7 @@ from typing import Any
 
 from api.models.job import Command, Resources
 from api.models.workspace import Workspace
+from api.services.executors import records
 from api.services.executors.base import Terms
 from api.services.executors.records import Record
 
@@ -58,15 +59,4 @@ def description(command: Command, workspace: Workspace, terms: Terms, linger: fl
     inherited = list(GIVEN_DEVICES) if terms.resources.gpus else []
     if terms.resources.cpus is not None and THREADS not in command.env:
         inherited.append(THREADS)
-    return {
-        "argv": list(command.argv),
-        "env": dict(command.env),
-        "cwd": command.cwd,
-        "log": str(workspace.log.absolute()),
-        "errors": str(workspace.errors.absolute()) if command.errors_apart else None,
-        "linger": linger,
-        "memory_limit": terms.resources.memory,
-        "inherit": inherited,
-        "report": True,
-        "tied": True,
-    }
+    return {**records.launch(command, workspace, terms, linger), "inherit": inherited, "report": True, "tied": True}

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 SLURM = "slurm.json"
 PATIENCE = 10.0  # seconds for which a record that Slurm's end promises may be under way on a network disk
 KILL_SLACK = 15.0  # after a stop's grace, before Slurm is told to end what the keeper has not
+FIRST_ANSWER_SECONDS = 2.0
 NODES_SECONDS = 5.0  # between two looks at the nodes
 SLOWEST = 15.0  # between two questions while the controller is away
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD")
@@ -54,6 +55,7 @@ class SlurmExecutor:
         python: str = "",
         linger: float = 10.0,
         interval: float = 1.0,
+        patience: float = PATIENCE,
         shared: tuple[Path, ...] = (),
     ) -> None:
         self._slurm = slurm
@@ -61,6 +63,7 @@ class SlurmExecutor:
         self._python = python or PYTHON
         self._linger = linger
         self._interval = interval
+        self._patience = patience
         self._shared = shared
         self._lock = threading.Lock()  # for the tracks; never held while Slurm is asked
         self._launching = threading.Lock()
@@ -70,14 +73,18 @@ class SlurmExecutor:
         self._nodes_at = 0.0
         self._failures = 0
         self._wake = threading.Event()
+        self._asked = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     # ---- life
 
     def start(self) -> None:
+        """Waits a moment for the first answer, so that what the cluster has is known from the start."""
         self._thread = threading.Thread(target=self._run, name="slurm", daemon=True)
         self._thread.start()
+        if not self._asked.wait(FIRST_ANSWER_SECONDS):
+            log.warning("Slurm did not answer within %g s; what the cluster has is not known yet", FIRST_ANSWER_SECONDS)
 
     def close(self) -> None:
         self._stopping.set()
@@ -169,24 +176,29 @@ class SlurmExecutor:
             self._wake.set()
 
     def poll(self, handle: str) -> Observation:
-        known = records.read(handle, SLURM)
+        """Asks the disk as little as it can: it is a network's, and many jobs are looked at often."""
+        track = self._tracks.get(handle)
+        if track is not None and track.state in WAITING and not track.began:
+            return Observation(RunState.PENDING, note=track.note)
+        known = records.read(handle, SLURM) if track is None else {}
         verdict = records.read(handle, keeper.EXIT)
-        started = records.read(handle, keeper.PID)
         if known is None:
-            return records.ended(verdict, started) if verdict else Observation(RunState.ABSENT)
-        asked, end = records.read(handle, keeper.STOP) is not None, known.get("end")
-        if verdict and not end and not doubtful(verdict, asked=asked):
-            return records.ended(verdict, started)
-        if end:
-            seen = records.ended(verdict, started) if verdict else records.observed(RunState.EXITED, started)
-            if verdict and not doubtful(verdict, asked=asked):
-                return seen  # it had come to its own end before whatever befell the node
-            output = _tail(handle)
-            return conclude(seen, end, asked=asked, recorded=verdict is not None, output=output)
-        track = self._track(handle)
-        if started:
-            return records.observed(RunState.RUNNING, started)
-        return Observation(RunState.PENDING, note=track.note if track else None)
+            return records.ended(verdict, None) if verdict else Observation(RunState.ABSENT)
+        started = track.began if track is not None and track.began else records.read(handle, keeper.PID)
+        end = known.get("end")
+        if verdict is not None or end is not None:
+            asked = records.read(handle, keeper.STOP) is not None
+            if verdict is not None and not doubtful(verdict, asked=asked):
+                return records.ended(verdict, started)  # it came to its own end, whatever befell its node then
+            if end is not None:
+                seen = records.ended(verdict, started) if verdict else records.observed(RunState.EXITED, started)
+                return conclude(seen, end, asked=asked, recorded=verdict is not None, output=_tail(handle))
+        track = track or self._track(handle)
+        if started is None:
+            return Observation(RunState.PENDING, note=track.note if track else None)
+        if track is not None:
+            track.began = started
+        return records.observed(RunState.RUNNING, started)
 
     def _track(self, handle: str) -> Track | None:
         """Made anew from the disk, by a service that did not submit it."""
@@ -240,7 +252,8 @@ class SlurmExecutor:
                 pause = self._failed(problem)
             else:
                 self._problem, self._failures = None, 0
-            self._wake.wait(pause if self._tracks or self._failures else NODES_SECONDS)
+            self._asked.set()
+            self._wake.wait(pause if self._tracks else NODES_SECONDS)
             self._wake.clear()
 
     def _failed(self, problem: Exception) -> float:
@@ -250,8 +263,9 @@ class SlurmExecutor:
             log.warning("Slurm cannot be asked: %s; will try again", problem)
         self._problem = str(problem) or repr(problem)
         self._failures += 1
+        self._asked.set()
         self._stopping.wait(min(SLOWEST, self._interval * self._failures))
-        return 0.0
+        return self._interval
 
     def turn(self) -> None:
         """Says what is to be said, asks about all jobs at once, and now and then about the nodes."""
@@ -263,7 +277,7 @@ class SlurmExecutor:
             asked_at = time.monotonic()
             rows = self._slurm.jobs()
             for handle, track in tracks.items():
-                self._hear(handle, track, rows.get(track.job), asked_at)
+                self._hear(handle, track, self._row(handle, track, rows), asked_at)
         if time.monotonic() >= self._nodes_at + NODES_SECONDS or not self._nodes_at:
             nodes = self._slurm.nodes()
             self._nodes_at = time.monotonic()
@@ -300,6 +314,21 @@ class SlurmExecutor:
         track.have = priority, held
         self._write(handle, priority=priority, held=held)
 
+    def _row(self, handle: str, track: Track, rows: Mapping[int, Row]) -> Row | None:
+        """The job's; of two, which an sbatch leaves that was believed to have failed, the one that has begun."""
+        row = rows.get(track.job)
+        if row is None or row.state == "RUNNING" or records.read(handle, keeper.PID) is None:
+            return row
+        mine = comment(handle)
+        for twin in rows.values():
+            if twin.job != track.job and twin.state == "RUNNING" and twin.comment.startswith(mine):
+                if row.state not in FINAL:
+                    self._slurm.cancel(track.job)
+                track.job = twin.job
+                self._write(handle, job=twin.job)
+                return twin
+        return row
+
     def _hear(self, handle: str, track: Track, row: Row | None, asked_at: float) -> None:
         began = records.read(handle, keeper.PID) is not None
         if row is None:
@@ -320,7 +349,7 @@ class SlurmExecutor:
         track.over_since = track.over_since or now
         os.listdir(handle)  # a network disk looks anew at what is in a directory
         promised = records.read(handle, keeper.PID) is not None and state in ("COMPLETED", "FAILED", "CANCELLED")
-        if promised and not records.read(handle, keeper.EXIT) and now < track.over_since + PATIENCE:
+        if promised and not records.read(handle, keeper.EXIT) and now < track.over_since + self._patience:
             return
         self._write(handle, end={"state": state, "reason": track.reason, "node": track.node, "at": time.time()})
         with self._lock:

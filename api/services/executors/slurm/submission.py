@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from api.models.job import Command
 from api.models.workspace import Workspace
+from api.services.executors import records
 from api.services.executors.base import Terms
 from api.services.executors.records import Record
 from api.services.executors.slurm.commands import COMMENT
@@ -78,17 +79,8 @@ def flags(handle: str, workspace: Workspace, terms: Terms, choices: Choices) -> 
 def description(command: Command, workspace: Workspace, terms: Terms, linger: float) -> Record:
     """What the keeper reads. The environment goes this way and not by sbatch, which shows it to others."""
     inherited = INHERITED if terms.resources.gpus else [name for name in INHERITED if "DEVICE" not in name]
-    return {
-        "argv": list(command.argv),
-        "env": dict(command.env),
-        "cwd": command.cwd,
-        "log": str(workspace.log.absolute()),
-        "linger": linger,
-        "memory_limit": terms.resources.memory,
-        "inherit": inherited,
-        "report": True,
-        "tied": True,
-    }
+    known = records.launch(command, workspace, terms, linger)
+    return {**known, "inherit": inherited, "report": True, "tied": True}
 
 
 def comment(handle: str) -> str:

@@ -68,6 +68,7 @@ class Track:
     submitted: float  # monotonic seconds; 0: by a service before this one
     have: tuple[int, bool]  # priority and hold, as Slurm has them
     want: tuple[int, bool]
+    began: Record | None = None  # what its keeper wrote when it began, once that was seen
     state: str = "PENDING"
     reason: str = ""
     node: str = ""
@@ -103,7 +104,9 @@ def conclude(seen: Observation, end: Record, *, asked: bool, recorded: bool, out
         told = f"Slurm ended it at its time limit ({state})"
         return replace(seen, state=RunState.EXITED, timed_out=True, note=told)
     if state == "OUT_OF_MEMORY" or (not recorded and OVER_MEMORY.search(output)):
-        return replace(seen, state=RunState.EXITED, oom_killed=True, note="Slurm ended it over its memory")
+        return replace(
+            seen, state=RunState.EXITED, oom_killed=True, note="Slurm ended it over the memory that it had asked for"
+        )
     if state == "CANCELLED":
         return _cancelled(seen, began=began, asked=asked, recorded=recorded)
     if recorded:

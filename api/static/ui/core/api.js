@@ -1,0 +1,110 @@
+// The one way to the API: errors become a readable message, writes carry the session's CSRF token.
+import { signal } from "./view.js";
+
+/** undefined: not asked yet; null: nobody; else what /auth/me says. */
+export const me = signal(undefined);
+let csrf = null;
+
+export class ApiError extends Error {
+  constructor(status, message, data) {
+    super(message);
+    this.status = status;
+    this.data = data;
+    /** [{field, message}] of a 422. */
+    this.fields = data?.errors ?? [];
+  }
+}
+
+/**
+ * `body`: an object is sent as JSON, a FormData as it is. `query`: empty values are left out.
+ * Returns what stands in the envelope, or the whole body where there is none. `quiet`: a 401 does not end the session.
+ */
+export async function call(method, path, { body, query, signal: abort, quiet = false } = {}) {
+  const headers = { Accept: "application/json" };
+  const options = { method, headers, signal: abort, credentials: "same-origin", cache: "no-store" };
+  if (method !== "GET" && csrf) headers["X-CSRF-Token"] = csrf;
+  if (body instanceof FormData) options.body = body;
+  else if (body !== undefined) {
+    headers["Content-Type"] = "application/json";
+    options.body = JSON.stringify(body);
+  }
+  let response;
+  try {
+    response = await fetch(address(path, query), options);
+  } catch (problem) {
+    if (problem.name === "AbortError") throw problem;
+    throw new ApiError(0, "The service cannot be reached.", null);
+  }
+  const answer = await read(response);
+  if (response.ok) return answer && typeof answer === "object" && "code" in answer && "data" in answer ? answer.data : answer;
+  if (response.status === 401 && !quiet) me.value = null;
+  throw new ApiError(response.status, told(answer, response), answer?.data ?? null);
+}
+
+export const get = (path, query, more) => call("GET", path, { query, ...more });
+export const post = (path, body = {}, more) => call("POST", path, { body, ...more });
+export const put = (path, body, more) => call("PUT", path, { body, ...more });
+export const patch = (path, body, more) => call("PATCH", path, { body, ...more });
+export const remove = (path, query, more) => call("DELETE", path, { query, ...more });
+/** One part of a path, whatever characters a client put into an id. */
+export const part = encodeURIComponent;
+
+function address(path, query = {}) {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
+}
+
+async function read(response) {
+  if (response.status === 204) return null;
+  const text = await response.text();
+  if (!(response.headers.get("Content-Type") || "").includes("json")) return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function told(answer, response) {
+  const message = answer?.message ?? answer?.detail ?? answer?.error ?? answer?.non_field_errors?.[0];
+  return typeof message === "string" && message ? message : `${response.status} ${response.statusText}`;
+}
+
+// ---- who is asking
+
+async function identify() {
+  const found = await get("/api/v1/auth/me", {}, { quiet: true });
+  csrf = found.csrf_token;
+  return found;
+}
+
+/** Who comes with this browser: a session, the local operator, or nobody. Throws where the service cannot be reached. */
+export async function whoAmI() {
+  try {
+    return await identify();
+  } catch (problem) {
+    if (problem.status === 401) return null;
+    throw problem;
+  }
+}
+
+/** The local operator is given a session: some dialects ask even them for credentials. */
+export async function begin(found) {
+  if (found && found.via !== "session") {
+    const session = await post("/api/v1/auth/session", {});
+    csrf = session.csrf_token;
+    found = { ...found, via: "session", csrf_token: csrf };
+  }
+  me.value = found;
+}
+
+export async function signIn(username, password) {
+  await post("/api/v1/auth/login", { username, password }, { quiet: true });
+  await begin(await identify());
+}
+
+export async function signOut() {
+  await post("/api/v1/auth/logout", {}, { quiet: true });
+  csrf = null;
+  me.value = null;
+}

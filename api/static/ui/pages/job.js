@@ -1,0 +1,102 @@
+// One job: how far it is, its charts, its log as it comes, and what can be done with it.
+import { html, useEffect, useState } from "../core/view.js";
+import { get, part } from "../core/api.js";
+import { duration, integer, moment, NONE, number, percent } from "../core/format.js";
+import { onJobs } from "../core/live.js";
+import { Bar, Copy, Loading, Panel, phaseWord, Problem, shownStatus, Status, Table, useLoad } from "../components/index.js";
+import { Actions } from "./job/actions.js";
+import { Curves } from "./job/curves.js";
+import { Log } from "./job/log.js";
+import { t } from "./job.text.js";
+
+const WHOLE = 5000; // ms between two readings of what the live stream does not tell: phase, speed, checkpoints
+
+export default function JobPage({ id }) {
+  const path = `/api/v1/training/${part(id)}`;
+  const { data: loaded, problem, reload } = useLoad((abort) => get(path, {}, { signal: abort }), [path]);
+  const [fresh, setFresh] = useState(null);
+  useEffect(() => onJobs((changed) => (changed === null ? reload() : changed.task_id === id && setFresh(changed))), [id, reload]);
+  useEffect(() => {
+    if (loaded?.status !== "running") return undefined;
+    const timer = setInterval(reload, WHOLE);
+    return () => clearInterval(timer);
+  }, [loaded?.status, reload]);
+  const job = newer(loaded, fresh);
+  if (problem && (!job || problem.status === 404)) return html`<${Problem} problem=${problem} retry=${reload} />`;
+  if (!job) return html`<${Loading} />`;
+  return html`
+    <div class="title"><div>
+      <h1>${job.name}</h1>
+      <div class="sub"><${Status} status=${shownStatus(job)} /><span class="mono">${job.task_id}</span><${Copy} text=${job.task_id} label=${t("copy_id")} />
+        <span>${job.engine}</span><span>${job.dialect}</span>${job.gpu_id !== null && html`<span>GPU ${job.gpu_id}</span>`}
+        ${job.tags.map((tag) => html`<span class="tag" key=${tag}>${tag}</span>`)}</div>
+    </div><${Actions} job=${job} changed=${reload} /></div>
+    ${job.failure && html`<div class="failure" role="alert"><b>${t("failed", { kind: job.failure.kind })}</b>${job.failure.hint && html`<p>${job.failure.hint}</p>`}
+      ${(job.failure.line || job.error_message) && html`<pre>${job.failure.line ?? job.error_message}</pre>`}</div>`}
+    ${job.queue_reason && html`<div class="failure waiting"><b>${job.held ? t("held") : t("waits", { position: job.queue_position ?? NONE })}</b><p>${job.queue_reason}</p></div>`}
+    <${Progress} job=${job} />
+    <${Curves} job=${job} />
+    <${Log} key=${job.attempts.length} id=${id} />
+    <div class="split"><div class="stack"><${Attempts} job=${job} /><${Checkpoints} job=${job} /></div><${Facts} job=${job} /></div>`;
+}
+
+/** The job as it was loaded, with what the live stream has told since. */
+function newer(loaded, fresh) {
+  if (!loaded || !fresh || fresh.status !== loaded.status || fresh.updated_at <= loaded.updated_at) return loaded;
+  return { ...loaded, progress: fresh.progress, metrics: { ...loaded.metrics, ...fresh.metrics }, stop_requested_at: fresh.stop_requested_at };
+}
+
+function Progress({ job }) {
+  const { progress, metrics, speed } = job;
+  const of = (value, total) => (value === null ? NONE : html`${integer(value)}${total !== null && html`<small> / ${integer(total)}</small>`}`);
+  const figures = [
+    [t("phase"), phaseWord(job.phase)],
+    [t("step"), of(progress.current_step, progress.total_steps)],
+    [t("epoch"), of(progress.current_epoch, progress.total_epochs)],
+    [t("loss"), number(metrics.current_loss)],
+    [t("best"), number(metrics.best_loss)],
+    [t("rate"), number(metrics.learning_rate)],
+    [t("speed"), speed.time_per_step === null ? NONE : t("per_step", { time: number(speed.time_per_step, 3) })],
+    [t("ran"), duration(progress.training_time)],
+    ...(job.status === "running" ? [[t("left"), duration(progress.eta_seconds)]] : []),
+    ...(job.status === "running" ? [["CPU", percent(job.system_stats.cpu_percent)]] : []),
+  ];
+  return html`<${Panel} title=${t("progress")} tools=${html`<b>${percent(progress.overall_progress, 1)}</b>`}><div class="progress">
+    <${Bar} value=${job.status === "queued" ? 0 : progress.overall_progress} tone=${job.status} label=${t("progress")} />
+    <dl class="figures">${figures.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
+  </div><//>`;
+}
+
+function Attempts({ job }) {
+  const columns = [
+    { key: "number", label: "#", class: "right", cell: (one) => one.number },
+    { key: "began", label: t("began"), class: "nowrap", cell: (one) => moment(one.started_at) },
+    { key: "ended", label: t("ended"), class: "nowrap phone-hidden", cell: (one) => moment(one.ended_at) },
+    { key: "reason", label: t("reason"), cell: (one) => one.reason?.replaceAll("_", " ") ?? NONE },
+    { key: "code", label: t("exit_code"), class: "right", cell: (one) => one.exit_code ?? NONE },
+    { key: "from", label: t("from"), class: "mono phone-hidden", cell: (one) => one.resume_from?.split("/").pop() ?? NONE },
+  ];
+  return html`<${Panel} title=${t("attempts")} count=${job.attempts.length}><${Table} label=${t("attempts")} columns=${columns} rows=${job.attempts} rowKey=${(one) => one.number} /><//>`;
+}
+
+function Checkpoints({ job }) {
+  if (job.checkpoints.length === 0) return null;
+  const columns = [
+    { key: "name", label: t("name"), class: "wide", cell: (one) => html`<b>${one.name}</b><small>${one.kind}</small>` },
+    { key: "step", label: t("step"), class: "right", cell: (one) => integer(one.step) },
+    { key: "loss", label: t("loss"), class: "right", cell: (one) => number(one.loss) },
+    { key: "when", label: t("saved"), class: "nowrap phone-hidden", cell: (one) => moment(one.timestamp) },
+  ];
+  return html`<${Panel} title=${t("checkpoints")} count=${job.checkpoints.length}><${Table} label=${t("checkpoints")} columns=${columns} rows=${[...job.checkpoints].reverse()} rowKey=${(one) => one.path} /><//>`;
+}
+
+function Facts({ job }) {
+  const facts = [
+    [t("description"), job.description], [t("submitted"), moment(job.created_at)], [t("began"), moment(job.started_at)], [t("ended"), moment(job.completed_at)],
+    [t("reason"), job.reason?.replaceAll("_", " ")], [t("model_type"), job.model_type], [t("priority"), job.priority], [t("output"), job.output_dir],
+    [t("log_file"), job.logs_path], [t("command"), job.command.join(" ")],
+  ].filter(([, value]) => value !== null && value !== undefined && value !== "" && value !== NONE);
+  return html`<${Panel} title=${t("facts")}>
+    ${job.warnings.length > 0 && html`<ul class="lost body">${job.warnings.map((line) => html`<li key=${line}>${line}</li>`)}</ul>`}
+    <dl class="facts">${facts.map(([label, value]) => html`<dt key=${label}>${label}</dt><dd class=${typeof value === "string" && value.includes("/") ? "mono" : ""}>${value}</dd>`)}</dl><//>`;
+}
