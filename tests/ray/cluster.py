@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
@@ -45,7 +44,7 @@ def until(condition: Callable[[], Any], seconds: float = 30.0, what: str = "") -
 
 
 class Cluster:
-    """Of one node. `start` and `kill` may follow each other."""
+    """Of one node, and others that `join`. `start` and `kill` may follow each other."""
 
     def __init__(self) -> None:
         if not PROGRAM.exists():
@@ -58,28 +57,43 @@ class Cluster:
         self.address = f"http://127.0.0.1:{self.dashboard}"
         self.client = Ray(self.address, self.token)
         self.process: subprocess.Popen[bytes] | None = None
+        self.others: list[subprocess.Popen[bytes]] = []
 
     @staticmethod
     def _apart(*argv: str) -> list[str]:
         return ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *argv]
 
     def start(self) -> None:
+        self.process = self._spawn(
+            "--head", f"--node-ip-address={HOST}", f"--port={self.gcs}", "--dashboard-host=127.0.0.1",
+            f"--dashboard-port={self.dashboard}", f"--ray-client-server-port={free_port()}", f"--num-cpus={CPUS}",
+            f"--num-gpus={GPUS}", f"--temp-dir={self.home}",
+        )  # fmt: skip
+        until(self._ready, 90, "Ray to answer")
+
+    def join(self, host: str, cpus: int) -> subprocess.Popen[bytes]:
+        """A second node. It ends with the process that is given back, and with this object."""
+        made = self._spawn(f"--address={HOST}:{self.gcs}", f"--node-ip-address={host}", f"--num-cpus={cpus}")
+        self.others.append(made)
+        until(
+            lambda: any(node["node_ip"] == host and node["state"] == "ALIVE" for node in self.client.nodes()), 60, host
+        )
+        return made
+
+    def _spawn(self, *flags: str) -> subprocess.Popen[bytes]:
         argv = [
-            str(PROGRAM), "start", "--head", "--block", f"--node-ip-address={HOST}", f"--port={self.gcs}",
-            "--dashboard-host=127.0.0.1", f"--dashboard-port={self.dashboard}",
-            f"--dashboard-agent-listen-port={free_port()}", f"--ray-client-server-port={free_port()}",
-            "--min-worker-port=0", "--max-worker-port=0", f"--num-cpus={CPUS}", f"--num-gpus={GPUS}",
-            f"--memory={MEMORY}", "--object-store-memory=78643200", "--disable-usage-stats", f"--temp-dir={self.home}",
+            str(PROGRAM), "start", "--block", f"--dashboard-agent-listen-port={free_port()}", "--min-worker-port=0",
+            "--max-worker-port=0", f"--memory={MEMORY}", "--object-store-memory=78643200", "--disable-usage-stats",
         ]  # fmt: skip
         given = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TRAINYARD_"))}
         given |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token, "RAY_USAGE_STATS_ENABLED": "0"}
         given["AUTOSCALER_UPDATE_INTERVAL_S"] = "1"  # between two reports of what is used
+        given |= {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "3"}
         with open(self.home / "ray.out", "ab") as out:
-            self.process = subprocess.Popen(
-                self._apart(*argv), env=given, cwd=self.home, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            return subprocess.Popen(
+                self._apart(*argv, *flags), env=given, cwd=self.home, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 start_new_session=True,
             )  # fmt: skip
-        until(self._ready, 90, "Ray to answer")
 
     def _ready(self) -> bool:
         assert self.process is not None
@@ -92,18 +106,25 @@ class Cluster:
             return False
 
     def kill(self) -> None:
-        """The whole node at once."""
+        """The head and its node at once."""
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
+            self.end(self.process)
             self.process = None
 
+    @staticmethod
+    def end(node: subprocess.Popen[bytes]) -> None:
+        """With all that it started: it is the parent of a process namespace."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(node.pid, signal.SIGKILL)
+        node.wait(10)
+
     def close(self) -> None:
+        for node in self.others:
+            self.end(node)
         self.kill()
         shutil.rmtree(self.home, ignore_errors=True)
 
     def raw(self, name: str) -> dict[str, Any]:
         """A job as Ray tells of it."""
-        found: dict[str, Any] = self.client._json("GET", f"/api/jobs/{name}")
-        return json.loads(json.dumps(found))
+        found = self.client._json("GET", f"/api/jobs/{name}")
+        return dict(found)

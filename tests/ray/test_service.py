@@ -218,6 +218,19 @@ def test_a_wrong_token_is_told_wherever_somebody_looks(ray: Cluster, tmp_path: P
         wrong.close()
 
 
+def test_a_node_that_dies_is_told_and_the_log_stays(bench: Bench, ray: Cluster) -> None:
+    node = ray.join("127.0.0.3", cpus=3)
+    script = bench.script("import time; print('up', flush=True); time.sleep(600)", "far.py")
+    body = {"name": "far", "framework": "pytorch", "script_path": script, "cpu": 3, "memory": 100 * MIB, "gpu": 0}
+    job = str(wait_for(lambda: (made := bench.call("POST", "", body)).code == 201 and made.data["job_id"], 30))
+    bench.wait_line(job, "up")
+    ray.end(node)
+    ended = bench.end(job, DEADLINE)
+    assert (ended["status"], ended["attempts"][-1]["reason"]) == ("failed", "lost")
+    assert bench.service.detail(job)["failure"]["hint"].startswith("was lost on 127.0.0.3: ")
+    assert bench.lines(job) == ["up"]
+
+
 def test_a_ray_that_is_lost_loses_its_jobs_and_not_our_queue(bench: Bench, ray: Cluster) -> None:
     """Last: it takes Ray, head and node, from under everybody."""
     service = bench.service
