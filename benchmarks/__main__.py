@@ -26,6 +26,7 @@ BENCHMARKS = {
     "streams": "event streams",
     "preprocessing": "videos into a dataset",
     "slurm": "jobs on a real Slurm of two nodes on loopback",
+    "ray": "jobs on a real Ray on loopback",
 }
 
 

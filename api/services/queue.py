@@ -69,7 +69,7 @@ class QueueDesk:
     def _offer_of(self, cluster: ClusterExecutor) -> Offer:
         """Which GPUs are whose only the nodes know: the numbers that are leased are a count."""
         state = cluster.state()
-        if cluster.problem() is not None or not state.at:
+        if cluster.problem() is not None:
             return Offer(Room(), per_user=self._per_user, nodes=())
         up, room = [node for node in state.nodes if node.up], state.room
         whole, free = tuple(node.room for node in up), tuple(node.free for node in up)
@@ -79,7 +79,7 @@ class QueueDesk:
         """Why nothing can start on the cluster."""
         if self._cluster is None or self._engine is not None:
             return None
-        return self._cluster.problem() or (None if self._cluster.state().at else "the cluster has not answered yet")
+        return self._cluster.problem()
 
     def position(self, job: Job) -> int | None:
         with self._db.read() as connection:

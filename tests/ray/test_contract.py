@@ -50,7 +50,7 @@ class RayBench(ShellBench):
         """As of a service that starts again."""
         made = RayExecutor(self.cluster.client, linger=0.3, interval=0.1, patience=1.0)
         made.start()
-        until(lambda: made.state().at or made.problem(), 20, "what Ray has")
+        until(lambda: made.state().at or made._failures, 20, "what Ray has")
         return made
 
     def idle(self) -> bool:
@@ -214,10 +214,10 @@ def test_a_wrong_token_is_told(bench: RayBench, token: str, told: str) -> None:
 
 
 def test_a_token_that_was_changed_fails_the_job_and_an_address_that_is_silent_does_not(bench: RayBench) -> None:
+    bench.executor.close()  # before it hears of it itself
     bench.executor._ray = Ray(bench.cluster.address, "wrong")
     with pytest.raises(LaunchError, match=r"Ray refuses it: .* does not know the token"):
         bench.start("/bin/true")
-    bench.executor._problem = None
     bench.executor._ray = Ray("http://127.0.0.1:9", "x")
     with pytest.raises(Unavailable, match="cannot be reached: "):
         bench.start("/bin/true")

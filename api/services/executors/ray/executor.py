@@ -92,7 +92,9 @@ class RayExecutor:
         return ClusterState(nodes.nodes(self._machines, self._loads()), self._heard_at, self._problem)
 
     def problem(self) -> str | None:
-        return self._problem and f"Ray cannot be asked: {self._problem}"
+        if self._problem is not None:
+            return f"Ray cannot be asked: {self._problem}"
+        return None if self._heard_at else "Ray has not answered yet"
 
     def amend(self, handle: str, terms: Terms) -> None:
         """Ray knows no priorities; the queue is ours."""
@@ -157,8 +159,8 @@ class RayExecutor:
 
     def _need_room(self, wanted: Resources) -> None:
         """Ray has no queue to speak of: what waits there has no order, and fails after 15 minutes."""
-        if self._problem is not None:
-            raise Unavailable(self.problem() or "")
+        if told := self.problem():
+            raise Unavailable(told)
         if not any(not node.free.short_of(wanted) for node in self.state().nodes if node.up):
             raise Unavailable("no node of the cluster has room for all of it now")
 
