@@ -16,6 +16,7 @@ from api.services.engines.script.environment import environment_id
 from api.services.launching import placed
 from api.services.store.jobs import JobFilter, Sort
 from api.services.store.logs import SpanFilter
+from api.services.yolo_registration import model_of
 from api.utils.errors import NotFound
 from api.utils.times import iso
 
@@ -96,7 +97,7 @@ def get(job_id: str) -> Response:
             "description": job.spec.description,
             "script_path": job.spec.params["script_path"],
             "dataset_id": job.spec.extra.get("dataset_id"),
-            "model_id": None,
+            "model_id": model_of(job),
             "memory": job.spec.resources.memory,
             "priority": job.priority,
             "env_id": environment_id(job.spec.params["python"]),

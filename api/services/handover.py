@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from api.services.supervisor import Parts
 
 log = logging.getLogger(__name__)
-RETRY_SECONDS = 5.0  # after an engine that did not take a job
+RETRY_SECONDS = 5.0  # after an engine that did not take a job; twice as long each time, up to
+RETRY_MOST = 60.0
 HANDING_SECONDS = 2.0  # of a turn: to hand over takes a moment each
 PAUSE, IDLE_PAUSE = 0.25, 1.0  # between two turns while something is pending there, and while nothing is
 
@@ -54,7 +55,7 @@ class Handover:
         self._per_user = per_user
         self._places: dict[tuple[str, int], Place] = {}
         self._notes: dict[str, str] = {}  # job id -> why the engine did not take it
-        self._not_before = 0.0
+        self._later: dict[str, tuple[float, float]] = {}  # job id -> when it is tried again, and the pause before that
 
     def note(self, job_id: str) -> str | None:
         """Why a job was not handed over when that was last looked at."""
@@ -107,7 +108,8 @@ class Handover:
             return None
         except Unavailable as problem:
             self._say(one.id, f"{self._executor.name} does not take it yet: {problem.message}")
-            self._not_before = now + RETRY_SECONDS
+            pause = min(RETRY_MOST, 2 * self._later.get(one.id, (0.0, RETRY_SECONDS / 2))[1])
+            self._later[one.id] = now + pause, pause
         except Exception as problem:
             if self._notes.get(one.id) != repr(problem):
                 log.exception("job %s cannot be handed over; will try again", one.id)
@@ -120,13 +122,14 @@ class Handover:
         """The job, where the engine took it."""
         with self._parts.db.read() as connection:
             job = store.get(connection, one.id)
-        if job.stop_requested_at is not None:
-            self._finish(job, EndReason.STOPPED_BY_USER, None, now)
-            return None
-        if one.held or one.not_before > now or self._not_before > now:
-            return None
         place = self._place(one)
         if place is None:
+            return None
+        if job.stop_requested_at is not None:
+            self._executor.stop(place.handle, 0)  # a handing over that was cut short must begin nothing
+            self._finish(job, EndReason.STOPPED_BY_USER, None, now)
+            return None
+        if one.held or one.not_before > now or self._later.get(one.id, (0.0, 0.0))[0] > now:
             return None
         try:
             engine = self._parts.engines[job.engine]
@@ -139,6 +142,7 @@ class Handover:
             self._finish(job, EndReason.LAUNCH_FAILED, Failure(kind, str(problem)), now)
             return None
         self._notes.pop(one.id, None)
+        self._later.pop(one.id, None)
         log.info("job %s was handed over to %s", job.id, self._executor.name)
         return job
 
@@ -201,8 +205,9 @@ class Handover:
         for key in self._places.keys() - waiting:
             del self._places[key]
         names = {name for name, _ in waiting}
-        for name in self._notes.keys() - names:
-            del self._notes[name]
+        for kept in (self._notes, self._later):
+            for name in kept.keys() - names:
+                del kept[name]
 
     def _say(self, job_id: str, problem: str) -> None:
         if self._notes.get(job_id) != problem:

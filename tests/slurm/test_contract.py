@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from api.models.job import Command, Resources
 from api.services.executors.base import LaunchError, Observation, RunState, Terms
+from api.services.executors.local import LocalExecutor
 from api.services.executors.slurm import Choices, Slurm, SlurmExecutor
 from api.services.executors.slurm import executor as module
 from api.utils import training_wrapper as keeper
@@ -174,13 +176,31 @@ def test_a_launch_cut_short_after_sbatch_is_found_again_and_starts_once(bench: S
     number = bench.number(handle)
     bench.prints(workspace)
     Path(handle, module.SLURM).unlink()
-    for name in (keeper.PID,):  # as if nothing had begun when the service died
-        Path(handle, name).rename(Path(handle, name + ".aside"))
     bench.restart()
     assert bench.state(handle) is RunState.ABSENT
     bench.sh("echo once; sleep 60", workspace)
-    Path(handle, keeper.PID + ".aside").rename(Path(handle, keeper.PID))
     assert bench.number(handle) == number and bench.log(workspace) == "once\n"
+    bench.until(lambda: bench.state(handle) is RunState.RUNNING)
+
+
+def test_a_stop_reaches_a_launch_that_was_cut_short(bench: SlurmBench) -> None:
+    handle = bench.runs()
+    Path(handle, module.SLURM).unlink()
+    bench.restart()
+    bench.executor.stop(handle, 0)
+    assert bench.end(handle).exit_code in (-9, -15)
+
+
+def test_what_was_begun_on_this_machine_is_followed_to_its_end(bench: SlurmBench) -> None:
+    workspace = bench.workspace()
+    here = LocalExecutor(linger=0.3)
+    here.launch(Command(("/bin/sh", "-c", "echo up; exec sleep 60"), ENV, "/"), workspace, Terms())
+    bench.prints(workspace)
+    handle = bench.executor.handle(workspace)
+    bench.executor.launch(Command(("/bin/sh", "-c", "echo twice"), ENV, "/"), workspace, Terms())
+    assert bench.state(handle) is RunState.RUNNING
+    bench.executor.stop(handle, 5)
+    assert bench.end(handle).exit_code == -15 and bench.log(workspace) == "up\n"
 
 
 def test_the_batch_script_runs_once_even_if_slurm_runs_it_twice(bench: SlurmBench) -> None:
@@ -238,7 +258,7 @@ def test_a_controller_that_is_away_is_told_of_and_loses_nothing(bench: SlurmBenc
     controller.send_signal(signal.SIGSTOP)
     try:
         told = bench.until(bench.executor.problem, 20)
-        assert told == "Slurm cannot be asked: squeue did not answer within 2 s"
+        assert re.fullmatch(r"Slurm cannot be asked: (squeue|scontrol) did not answer within 2 s", told)
         assert bench.state(handle) is RunState.RUNNING
         with pytest.raises(Unavailable, match="sbatch did not answer within 2 s"):
             bench.start("/bin/true")

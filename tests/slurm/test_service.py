@@ -123,14 +123,20 @@ def test_a_killed_service_finds_its_job_again_with_its_true_code(service: Servic
 
 
 @pytest.mark.parametrize("point", ["launch.after_lock", "launch.after_spawn", "worker.after_launch"])
-def test_a_service_killed_around_sbatch_hands_over_once(service: Service, slurm: Cluster, point: str) -> None:
+def test_a_service_killed_around_sbatch_hands_over_once(
+    service: Service, slurm: Cluster, tmp_path: Path, point: str
+) -> None:
     service.terminate()
     service.start(fault=point)
-    job = service.submit(epochs=1)
+    job = service.submit(epochs=1, hold_at_step=3, gate=str(tmp_path))
     service.wait_dead()
+    if point != "launch.after_lock":  # it runs there already, and nobody here knows its number
+        wait_for(lambda: (log := service.log_file(job)).exists() and "steps: 3" in log.read_text(), DEADLINE)
     service.start()
+    service.wait_step(job, 3, DEADLINE)
+    (tmp_path / "go").touch()
     detail = service.wait_status(job, "completed", deadline=DEADLINE)
-    assert len(detail["attempts"]) == 1
+    assert len(detail["attempts"]) == 1 and [step for step, _ in service.points(job)] == list(range(1, 9))
     assert slurm.run("squeue", "-h", "--states=all", "-o", "%k").count(f":{job}.") == 1
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from api.models.cluster import Node, NodeGpu
-from api.models.job import EndReason, JobStatus
-from api.services.executors.base import RunState
+from api.models.job import Command, EndReason, JobStatus
+from api.models.workspace import Workspace
+from api.services.executors.base import RunState, Terms
 from api.services.executors.fake import FakeCluster
 from api.services.handover import RETRY_SECONDS
 from api.services.store.database import Database
@@ -122,6 +123,32 @@ def test_an_engine_that_is_away_is_tried_again_and_the_reason_is_told(
     cluster.clock.tick(RETRY_SECONDS)
     turn(cluster)
     assert len(cluster.executor.launches) == 1
+
+
+def test_one_that_is_not_taken_yet_keeps_nobody_else(cluster: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = cluster.executor.launch
+
+    def picky(command: Command, workspace: Workspace, terms: Terms) -> None:
+        if terms.name == "too much":
+            raise Unavailable("a limit of its account")
+        taken(command, workspace, terms)
+
+    monkeypatch.setattr(cluster.executor, "launch", picky)
+    first, second = cluster.submit(name="too much"), cluster.submit(name="modest")
+    turn(cluster)
+    assert cluster.executor.poll(cluster.handle(second.id)).state is RunState.PENDING
+    prepared = len(cluster.engine.prepared)
+    turn(cluster, 3)
+    assert len(cluster.engine.prepared) == prepared, "it is tried again after a pause"
+    assert "a limit of its account" in str(cluster.queue.reason(cluster.get(first.id)))
+
+
+def test_a_stop_of_a_handing_over_that_was_cut_short_leaves_word_for_it(cluster: World) -> None:
+    job = cluster.submit()
+    cluster.jobs.stop(member(), job.id, force=False, wait=0.0)
+    turn(cluster)
+    assert cluster.status(job.id) is JobStatus.STOPPED
+    assert cluster.executor.stops == [(cluster.handle(job.id), 0)]
 
 
 def test_what_the_engine_refuses_has_failed_to_launch(cluster: World) -> None:

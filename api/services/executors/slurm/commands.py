@@ -50,7 +50,7 @@ class Slurm:
 
     def __init__(self, environ: Mapping[str, str], seconds: float = SECONDS) -> None:
         self._environ = {name: value for name, value in environ.items() if PASSED.fullmatch(name)}
-        self._environ |= {"LC_ALL": "C", "SLURM_TIME_FORMAT": "%s"}
+        self._environ["LC_ALL"] = "C"
         self._seconds = seconds
 
     def submit(self, flags: Sequence[str], *arguments: str) -> int:

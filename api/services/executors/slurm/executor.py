@@ -21,7 +21,8 @@ from api.models.job import Command
 from api.models.workspace import Workspace
 from api.services.executors import records
 from api.services.executors.base import LaunchError, Observation, RunState, Terms, Traits, Usage
-from api.services.executors.local import PYTHON
+from api.services.executors.local import PYTHON, LocalExecutor
+from api.services.executors.records import Record
 from api.services.executors.slurm.commands import Row, Slurm, SlurmError
 from api.services.executors.slurm.doctor import findings
 from api.services.executors.slurm.submission import OUTPUT, Choices, comment, description, flags
@@ -62,6 +63,7 @@ class SlurmExecutor:
         self._choices = choices or Choices()
         self._python = python or PYTHON
         self._linger = linger
+        self._local = LocalExecutor(linger=linger)
         self._interval = interval
         self._patience = patience
         self._shared = shared
@@ -135,7 +137,8 @@ class SlurmExecutor:
             raise LaunchError(f"Slurm refuses it: {error}") from error
 
     def _launch(self, handle: str, command: Command, workspace: Workspace, terms: Terms) -> None:
-        if any(records.read(handle, name) for name in (SLURM, keeper.EXIT, keeper.PID)):
+        begun = records.read(handle, keeper.PID) is not None and not _is_ours(handle)
+        if begun or records.read(handle, SLURM) or records.read(handle, keeper.EXIT):
             return  # once is enough
         if records.read(handle, keeper.STOP):
             self._never(handle)
@@ -183,7 +186,7 @@ class SlurmExecutor:
         known = records.read(handle, SLURM) if track is None else {}
         verdict = records.read(handle, keeper.EXIT)
         if known is None:
-            return records.ended(verdict, None) if verdict else Observation(RunState.ABSENT)
+            return self._unknown(handle, verdict)
         started = track.began if track is not None and track.began else records.read(handle, keeper.PID)
         end = known.get("end")
         if verdict is not None or end is not None:
@@ -199,6 +202,12 @@ class SlurmExecutor:
         if track is not None:
             track.began = started
         return records.observed(RunState.RUNNING, started)
+
+    def _unknown(self, handle: str, verdict: Record | None) -> Observation:
+        """Not handed over; or by a launch that was cut short, which its repetition mends; or begun on this machine."""
+        if verdict is None and _is_ours(handle):
+            return Observation(RunState.ABSENT)
+        return self._local.poll(handle)
 
     def _track(self, handle: str) -> Track | None:
         """Made anew from the disk, by a service that did not submit it."""
@@ -217,9 +226,12 @@ class SlurmExecutor:
     def stop(self, handle: str, grace: float) -> None:
         if self.poll(handle).state in (RunState.EXITED, RunState.VANISHED):
             return
+        track = self._track(handle)
+        if track is None and not _is_ours(handle):
+            self._local.stop(handle, grace)
+            return
         with self._lock:
             records.intend(handle, grace)
-        track = self._track(handle)
         if track is None:
             return
         kill_at = time.monotonic() + grace + KILL_SLACK
@@ -229,13 +241,15 @@ class SlurmExecutor:
             self._wake.set()
 
     def usage(self, handle: str) -> Usage | None:
+        if self._track(handle) is None:
+            return self._local.usage(handle)
         used = records.read(handle, keeper.USAGE)
         if used is None or self.poll(handle).state is not RunState.RUNNING:
             return None
         return Usage(used["cpu_seconds"], used["rss_bytes"], tuple(used["pids"]))
 
     def forget(self, handle: str) -> None:
-        if self.poll(handle).state in (RunState.PENDING, RunState.RUNNING):
+        if self.poll(handle).state in (RunState.PENDING, RunState.RUNNING, RunState.ORPHAN):
             raise RuntimeError(f"an attempt that runs cannot be forgotten: {handle}")
         with self._lock:
             self._tracks.pop(handle, None)
@@ -293,7 +307,8 @@ class SlurmExecutor:
         except SlurmError as problem:
             if problem.transient:
                 raise
-            log.info("job %s in Slurm: %s", track.job, problem)
+            log.warning("job %s (%s in Slurm) stays as it is there: %s", track.name, track.job, problem)
+            track.have = track.want
 
     def _end(self, handle: str, track: Track) -> None:
         began = records.read(handle, keeper.PID) is not None
@@ -338,18 +353,25 @@ class SlurmExecutor:
         track.state, track.reason, track.node = row.state, row.reason, row.nodes
         if row.state in FINAL:
             self._over(handle, track, row.state, asked_at)
-        elif row.state in WAITING and began:
+            return
+        track.over_since = None
+        if row.state in WAITING and began:
             self._slurm.cancel(track.job)
             self._over(handle, track, REQUEUED, asked_at)
         elif began and track.gpus and track.places is None:
             track.places = self._slurm.gpus_of(track.job)
 
     def _over(self, handle: str, track: Track, state: str, now: float) -> None:
-        """Written down once the keeper's record is there too, or cannot be expected any more."""
+        """Written down once the keeper's record is there too, or cannot be expected any more. A job that Slurm does not
+        name gets the same patience: a controller that has just started may not know all yet."""
         track.over_since = track.over_since or now
         os.listdir(handle)  # a network disk looks anew at what is in a directory
         promised = records.read(handle, keeper.PID) is not None and state in ("COMPLETED", "FAILED", "CANCELLED")
-        if promised and not records.read(handle, keeper.EXIT) and now < track.over_since + self._patience:
+        if (
+            (promised or state == GONE)
+            and not records.read(handle, keeper.EXIT)
+            and now < track.over_since + self._patience
+        ):
             return
         self._write(handle, end={"state": state, "reason": track.reason, "node": track.node, "at": time.time()})
         with self._lock:
@@ -359,6 +381,11 @@ class SlurmExecutor:
         known = records.read(handle, SLURM)
         if known is not None:
             keeper.put(handle, SLURM, {**known, **changes})
+
+
+def _is_ours(handle: str) -> bool:
+    """Whether it was described for Slurm, and not for a keeper of this machine."""
+    return bool((records.read(handle, keeper.LAUNCH) or {}).get("tied"))
 
 
 def _tail(handle: str) -> str:
