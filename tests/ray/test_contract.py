@@ -142,12 +142,11 @@ def test_a_service_that_starts_again_learns_the_code(bench: RayBench, tmp_path: 
 def test_a_launch_cut_short_after_the_submission_is_found_again_and_starts_once(bench: RayBench) -> None:
     handle, workspace = bench.sh("echo once; sleep 60")
     bench.prints(workspace)
+    bench.executor.close()
     Path(handle, module.RAY).unlink()
-    Path(handle, keeper.PID).rename(Path(handle, "aside"))  # as if nothing had begun when the service died
-    bench.restart()
+    bench.executor = bench.another()
     assert bench.state(handle) is RunState.ABSENT
     bench.sh("echo once; sleep 60", workspace)
-    Path(handle, "aside").rename(Path(handle, keeper.PID))
     assert bench.state(handle) is RunState.RUNNING and bench.log(workspace) == "once\n"
 
 

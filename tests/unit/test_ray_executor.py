@@ -16,6 +16,7 @@ from api.models.job import Command, Resources
 from api.models.workspace import Workspace
 from api.services.executors import records
 from api.services.executors.base import LaunchError, RunState, Terms
+from api.services.executors.local import LocalExecutor
 from api.services.executors.ray import Ray, RayExecutor
 from api.services.executors.ray.client import RayError, Row
 from api.services.executors.ray.submission import BEGAN
@@ -224,3 +225,29 @@ def test_a_stop_that_the_keeper_does_not_heed_is_rays_business(stand: Stand) -> 
     stand.dashboard.says("POST", f"/api/jobs/{name['name']}/stop", {"stopped": True})
     stand.executor.turn()
     assert track.stopped
+
+
+def test_what_this_machine_began_is_followed_here(stand: Stand) -> None:
+    """The setting was changed while a job ran."""
+    here = LocalExecutor(linger=0.3)
+    here.launch(Command(("/bin/sleep", "60"), {}, "/"), stand.workspace, Terms())
+    deadline = time.monotonic() + 15
+    while stand.executor.poll(stand.handle).pid is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert stand.executor.poll(stand.handle).state is RunState.RUNNING
+    stand.launch()
+    stand.executor.stop(stand.handle, 5)
+    while here.poll(stand.handle).state is not RunState.EXITED and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert stand.executor.poll(stand.handle).exit_code == -15 and not stand.submitted()
+
+
+def test_a_launch_cut_short_whose_job_runs_is_found_again(stand: Stand) -> None:
+    stand.launch()
+    stand.begins()
+    Path(stand.handle, "ray.json").unlink()
+    again = Stand(stand.dashboard, stand.workspace.control.parent)
+    again.executor.turn()
+    assert again.executor.poll(stand.handle).state is RunState.ABSENT
+    again.launch()
+    assert again.executor.poll(stand.handle).state is RunState.RUNNING and len(stand.submitted()) == 1

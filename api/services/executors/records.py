@@ -92,3 +92,9 @@ def doubtful(verdict: Record, *, asked: bool) -> bool:
     if verdict["code"] is None or verdict["oom_killed"]:
         return False
     return (verdict["stopped"] and not asked) or (verdict["code"] in keeper.KILLED and not asked)
+
+
+def is_tied(control: str) -> bool:
+    """Whether its launch was for a node of a cluster, and not for this machine."""
+    launched = read(control, keeper.LAUNCH)
+    return launched is not None and bool(launched.get("tied"))

@@ -22,7 +22,7 @@ from api.models.job import Command, Resources
 from api.models.workspace import Workspace
 from api.services.executors import records
 from api.services.executors.base import LaunchError, Observation, RunState, Terms, Traits, Usage
-from api.services.executors.local import PYTHON
+from api.services.executors.local import PYTHON, LocalExecutor
 from api.services.executors.ray import nodes, submission
 from api.services.executors.ray.client import Ray, RayError, Row
 from api.services.executors.ray.doctor import findings
@@ -60,6 +60,7 @@ class RayExecutor:
         self._ray = ray
         self._python = python or PYTHON
         self._linger = linger
+        self._local = LocalExecutor(linger=linger)
         self._interval = interval
         self._patience = patience
         self._shared = shared
@@ -138,14 +139,15 @@ class RayExecutor:
             raise LaunchError(f"Ray refuses it: {error}") from error
 
     def _launch(self, handle: str, command: Command, workspace: Workspace, terms: Terms) -> None:
-        if any(records.read(handle, name) for name in (RAY, keeper.EXIT, keeper.PID)):
+        begun = records.read(handle, keeper.PID) is not None
+        if records.read(handle, RAY) or records.read(handle, keeper.EXIT) or (begun and not records.is_tied(handle)):
             return  # once is enough
-        if records.read(handle, keeper.STOP):
+        if records.read(handle, keeper.STOP) and not begun:
             records.never(handle)
             return
         name = submission.submission_id(handle, workspace)
         again = records.read(handle, keeper.LAUNCH) is not None
-        if not (again and self._ray.job(name) is not None):
+        if not begun and not (again and self._ray.job(name) is not None):
             self._need_room(terms.resources)
             keeper.put(handle, keeper.LAUNCH, submission.description(command, workspace, terms, self._linger))
             fault("launch.after_lock")
@@ -169,7 +171,7 @@ class RayExecutor:
         verdict = records.read(handle, keeper.EXIT)
         started = records.read(handle, keeper.PID)
         if known is None:
-            return records.ended(verdict, started) if verdict else Observation(RunState.ABSENT)
+            return self._unknown(handle, verdict)
         asked, end = records.read(handle, keeper.STOP) is not None, known.get("end")
         if verdict and not records.doubtful(verdict, asked=asked):
             return records.ended(verdict, started)
@@ -180,6 +182,12 @@ class RayExecutor:
         if started:
             return records.observed(RunState.RUNNING, started)
         return Observation(RunState.PENDING, note=track.message if track else None)
+
+    def _unknown(self, handle: str, verdict: records.Record | None) -> Observation:
+        """Not handed over; or by a launch that was cut short, which its repetition mends; or begun on this machine."""
+        if verdict is None and records.is_tied(handle):
+            return Observation(RunState.ABSENT)
+        return self._local.poll(handle)
 
     def _track(self, handle: str) -> Track | None:
         """Made anew from the disk, by a service that did not submit it."""
@@ -197,9 +205,12 @@ class RayExecutor:
     def stop(self, handle: str, grace: float) -> None:
         if self.poll(handle).state in (RunState.EXITED, RunState.VANISHED):
             return
+        track = self._track(handle)
+        if track is None and not records.is_tied(handle):
+            self._local.stop(handle, grace)
+            return
         with self._lock:
             records.intend(handle, grace)
-        track = self._track(handle)
         if track is None:
             return
         if _enter(handle):
@@ -210,13 +221,15 @@ class RayExecutor:
             self._wake.set()
 
     def usage(self, handle: str) -> Usage | None:
+        if self._track(handle) is None:
+            return self._local.usage(handle)
         used = records.read(handle, keeper.USAGE)
         if used is None or self.poll(handle).state is not RunState.RUNNING:
             return None
         return Usage(used["cpu_seconds"], used["rss_bytes"], tuple(used["pids"]))
 
     def forget(self, handle: str) -> None:
-        if self.poll(handle).state in (RunState.PENDING, RunState.RUNNING):
+        if self.poll(handle).state in (RunState.PENDING, RunState.RUNNING, RunState.ORPHAN):
             raise RuntimeError(f"an attempt that runs cannot be forgotten: {handle}")
         with self._lock:
             self._tracks.pop(handle, None)
