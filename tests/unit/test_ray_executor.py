@@ -249,5 +249,7 @@ def test_a_launch_cut_short_whose_job_runs_is_found_again(stand: Stand) -> None:
     again = Stand(stand.dashboard, stand.workspace.control.parent)
     again.executor.turn()
     assert again.executor.poll(stand.handle).state is RunState.ABSENT
+    again.executor.stop(stand.handle, 600)  # reaches it all the same
+    assert (records.read(stand.handle, keeper.STOP) or {})["grace"] == 600
     again.launch()
     assert again.executor.poll(stand.handle).state is RunState.RUNNING and len(stand.submitted()) == 1
