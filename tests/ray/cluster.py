@@ -49,8 +49,11 @@ class Cluster:
     def __init__(self) -> None:
         if not PROGRAM.exists():
             raise NoRay(f"{PROGRAM} is not there (make test-ray installs it)")
-        if shutil.which("unshare") is None or subprocess.run(self._apart("true"), check=False).returncode:
-            raise NoRay("it wants process namespaces of its own (unshare --pid)")
+        if (
+            not (shutil.which("unshare") and shutil.which("setpriv"))
+            or subprocess.run(self._apart("true"), check=False).returncode
+        ):
+            raise NoRay("it wants process namespaces of its own (setpriv and unshare of util-linux)")
         self.home = Path(tempfile.mkdtemp(prefix="ty-ray-", dir="/tmp"))  # short: sockets lie in it
         self.token = secrets.token_hex(16)
         self.gcs, self.dashboard = free_port(), free_port()
@@ -61,7 +64,8 @@ class Cluster:
 
     @staticmethod
     def _apart(*argv: str) -> list[str]:
-        return ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *argv]
+        """Dies with whoever starts it, and all that it starts dies with it."""
+        return ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *argv]
 
     def start(self) -> None:
         self.process = self._spawn(
