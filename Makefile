@@ -8,7 +8,7 @@ KRAKEN_STAMP := $(KRAKEN)/.installed
 CAPTIONS := .venv-captions
 RAY := .venv-ray
 
-.PHONY: help setup demo kraken test test-console test-slow test-kraken test-captions test-yolo test-slurm test-ray lint types arch bench docs check clean
+.PHONY: help setup demo kraken test test-console test-slow test-kraken test-captions test-yolo test-slurm test-ray test-postgres test-deploy lint types arch bench docs check clean
 
 help:
 	@echo "make demo       set up, then train the bundled small diffusion model through the API"
@@ -20,7 +20,9 @@ help:
 	@echo "make test-captions  the florence2 captioner, with transformers in $(CAPTIONS)"
 	@echo "make test-yolo  real YOLO trainings on the CPU (some minutes)"
 	@echo "make test-slurm  jobs on a real Slurm of two nodes on loopback (needs root; installs slurm-wlm and munge)"
-	@echo "make test-ray  jobs on a real Ray on loopback, in $(RAY) (0.4 GB)"
+	@echo "make test-ray    jobs on a real Ray on loopback, in $(RAY) (0.4 GB)"
+	@echo "make test-postgres  the tests of the store, of the dialects and of two services, over PostgreSQL"
+	@echo "make test-deploy  the service behind a real nginx, as deploy/ has it"
 	@echo "make check      lint, types and layers"
 	@echo "make bench      measure, as ratios to a baseline of the same run"
 	@echo "make docs       write docs/openapi.json"
@@ -48,7 +50,7 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo and not console and not slurm and not ray"
+	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo and not console and not slurm and not ray and not postgres and not deploy"
 
 test-console: setup
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
@@ -93,6 +95,30 @@ $(RAY)/.installed: requirements/ray.txt
 	@echo "Installing Ray into $(RAY) (half a minute) ..."
 	@$(RAY)/bin/pip install --quiet --disable-pip-version-check -r requirements/ray.txt
 	@touch $@
+
+# the store, what supervises, three dialects and the whole way of a job; other code never sees which database it is
+POSTGRES_SELECTION := $(addprefix tests/unit/test_,store_feed.py store_jobs.py store_lists.py store_metrics.py \
+  queue.py migrate.py accounts.py ingest.py supervisor.py webhooks.py admin.py) \
+  $(addprefix tests/dialects/test_,training_v1.py jobs.py auth.py ocr_status.py webhooks.py) \
+  tests/acceptance/test_lifecycle.py
+
+test-postgres: setup
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	    echo "Installing PostgreSQL ..." && mkdir -p /etc/postgresql-common && \
+	    { test -e /etc/postgresql-common/createcluster.conf || \
+	      echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf; } && \
+	    apt-get install -qq -y postgresql >/dev/null; } || \
+	  { echo "test-postgres: there is no PostgreSQL server here, and only root on Debian can install it"; exit 1; }
+	$(BIN)/python -m pytest -m "postgres and not slow" tests/unit tests/acceptance
+	TRAINYARD_TEST_DATABASE=postgres $(BIN)/python -m pytest -m "not slow and not postgres and not deploy" $(POSTGRES_SELECTION)
+
+test-deploy: setup
+	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || \
+	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	    echo "Installing nginx ..." && apt-get install -qq -y --no-install-recommends nginx-light >/dev/null; } || \
+	  { echo "test-deploy: there is no nginx here, and only root on Debian can install it"; exit 1; }
+	$(BIN)/python -m pytest -m deploy tests/acceptance
 
 check: lint types arch
 

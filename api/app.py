@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sys
@@ -41,6 +40,7 @@ from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
+from api.routes.standby import install_standby
 from api.services.accounts import AccountService
 from api.services.annotations import Annotations
 from api.services.captions import Captions
@@ -62,7 +62,7 @@ from api.services.engines.script import ScriptEngine
 from api.services.engines.ultralytics import UltralyticsEngine
 from api.services.executors.base import ClusterExecutor
 from api.services.executors.short import ShortExecutor
-from api.services.feed import Feed
+from api.services.feed import EventWatch, Feed
 from api.services.fitting import ClusterFitting, Fitting, MachineFitting
 from api.services.gpus.base import GpuSource
 from api.services.gpus.cluster import ClusterSource
@@ -73,6 +73,7 @@ from api.services.history import History
 from api.services.jobs import JobService
 from api.services.label_import import LabelImport
 from api.services.label_upload import LabelUpload
+from api.services.leadership import Leadership
 from api.services.machine import MachineMonitor, usable_cores, usable_memory
 from api.services.ocr_training import OcrTrainingService
 from api.services.ocr_training_end import model_keeper
@@ -109,34 +110,6 @@ from api.version import VERSION
 log = logging.getLogger(__name__)
 MAX_STREAMS = 128
 MOST_RATIO = 200  # of one file of an archive, unpacked to packed
-
-
-class DataDirectoryBusy(RuntimeError):
-    """Another service works on this data directory."""
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryLock:
-    """Held for as long as the service lives; the kernel drops it on any death."""
-
-    descriptor: int
-
-    @classmethod
-    def take(cls, data_dir: Path) -> DirectoryLock:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(data_dir / "service.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-            os.close(descriptor)
-            raise DataDirectoryBusy(f"the data directory {data_dir} is in use by pid {holder}") from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        return cls(descriptor)
-
-    def release(self) -> None:
-        os.close(self.descriptor)
 
 
 #: what every child finds in its environment unless the service's own says otherwise
@@ -268,6 +241,13 @@ def machine_room(settings: Settings) -> Room:
     return Room(places=settings.workers, cores=cores, memory=memory)
 
 
+def build_leadership(settings: Settings, db: Database, feed: Feed, accounts: AccountService) -> Leadership:
+    """Where another service may write the same database, its events are looked for."""
+    lock = db.backend.supervisor_lock()
+    shared = () if lock is None else (EventWatch(db, feed).look,)
+    return Leadership(settings.data_dir, lock, standing_by=(accounts.flush_usage,), always=shared)
+
+
 def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: GpuSource | None = None) -> Services:
     """Everything of one service, not yet started. `gpu_source`: instead of the driver."""
     try:
@@ -367,6 +347,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         supervisor=supervisor,
         cluster=cluster,
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
+        leadership=build_leadership(settings, db, feed, accounts),
         yolo=yolo.datasets,
         models=models,
         trainings=YoloTraining(jobs, yolo.datasets, yolo.label_files, models, accounts, settings.data_dir / "weights"),
@@ -392,6 +373,11 @@ def start(services: Services) -> None:
     if services.cluster is not None:
         services.cluster.start()
     services.gpus.monitor.start()
+    services.leadership.start(lambda: lead(services), lambda: follow(services))
+
+
+def lead(services: Services) -> None:
+    """What one service of a data directory does: puts right what a crash has left, supervises, sends webhooks."""
     services.jobs.finish_removals()
     services.documents.sweep()
     services.prepared.recover()
@@ -403,15 +389,20 @@ def start(services: Services) -> None:
     services.webhooks.deliverer.start()
 
 
+def follow(services: Services) -> bool:
+    """Leads no more; whether all of it has ended."""
+    services.webhooks.deliverer.stop()
+    return services.supervisor.close()
+
+
 def stop(services: Services) -> None:
     """Running trainings go on without us."""
     services.closing.set()
     services.feed.notify()
-    services.supervisor.close()
     services.yolo.close()
     services.model_uploads.close()
     services.train_server.close()
-    services.webhooks.deliverer.stop()
+    services.leadership.close()
     services.gpus.monitor.stop()
     if services.cluster is not None:
         services.cluster.close()
@@ -457,6 +448,7 @@ def build_app(services: Services) -> Flask:
     )
     app.extensions["trainyard"] = services
     install_requests(app)
+    install_standby(app)
     api = Api(app)
     install_errors(app)  # after flask-smorest, whose own handlers these replace
     for blueprint in BLUEPRINTS:

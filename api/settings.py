@@ -21,6 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 BUNDLED_TRAINER = ROOT / "examples" / "mini_diffusion_pipe"
 
 
+DATABASE_SECRETS = frozenset({"PGPASSWORD", "PGPASSFILE"})  # libpq's, and no training's business
+DATABASES = ("sqlite:///", "postgresql+psycopg://")
+
+
 class SettingError(ValueError):
     """One line that names the setting and says what is wrong with it."""
 
@@ -136,7 +140,7 @@ def _under_data(name: str) -> Callable[[Mapping[str, Any]], str]:
 SETTINGS: tuple[Setting, ...] = (
     Setting("data_dir", _path, "./data", "everything the service writes, unless set apart below", "DIR"),
     Setting("database_url", str, lambda s: f"sqlite:///{s['data_dir'] / 'trainyard.db'}",
-            "where jobs, metrics and accounts are kept (SQLite)", "URL"),
+            "where jobs, metrics and accounts are kept: SQLite, or postgresql+psycopg://USER@HOST/NAME", "URL"),
     Setting("config_dir", _path, _under_data("configs"), "generated training configurations", "DIR"),
     Setting("log_dir", _path, _under_data("logs"), "job logs", "DIR"),
     Setting("output_dir", _path, _under_data("training_runs"), "job outputs", "DIR"),
@@ -218,7 +222,7 @@ class Settings:
     """The values in force."""
 
     data_dir: Path
-    database_url: str
+    database_url: str = field(repr=False)  # may hold a password
     config_dir: Path
     log_dir: Path
     output_dir: Path
@@ -349,8 +353,9 @@ def is_loopback(host: str) -> bool:
 
 
 def _check(settings: Settings) -> None:
-    if not settings.database_url.startswith("sqlite:///"):
-        raise SettingError(f"{PREFIX}DATABASE_URL is {settings.database_url!r}; it must be sqlite:///PATH")
+    if not settings.database_url.startswith(DATABASES):
+        scheme = settings.database_url.partition("://")[0]  # the rest may hold a password
+        raise SettingError(f"{PREFIX}DATABASE_URL begins {scheme[:40]!r}; it must be {' or '.join(DATABASES)}...")
     if settings.openai_base_url and not settings.openai_model:
         raise SettingError(f"{PREFIX}OPENAI_BASE_URL is set and {PREFIX}OPENAI_MODEL is not; captions need both")
     if settings.executor != "local":
@@ -383,5 +388,5 @@ def _check_shared(settings: Settings) -> None:
 
 
 def environment(environ: Mapping[str, str], names: Sequence[str] = ()) -> dict[str, str]:
-    """What children inherit: the service's own environment less its settings."""
-    return {k: v for k, v in environ.items() if not k.startswith(PREFIX) or k in names}
+    """What children inherit: the service's own environment less its settings and secrets."""
+    return {k: v for k, v in environ.items() if k in names or not (k.startswith(PREFIX) or k in DATABASE_SECRETS)}

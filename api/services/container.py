@@ -18,6 +18,7 @@ from api.services.gpus.desk import GpuDesk
 from api.services.history import History
 from api.services.jobs import JobService
 from api.services.label_upload import LabelUpload
+from api.services.leadership import Leadership
 from api.services.machine import MachineMonitor
 from api.services.ocr_training import OcrTrainingService
 from api.services.plain_logs import PlainLogs
@@ -64,6 +65,7 @@ class Services:
     supervisor: Supervisor
     cluster: ClusterExecutor | None  # None: jobs run on this machine
     webhooks: WebhookService
+    leadership: Leadership
     yolo: YoloDatasets
     models: YoloModels
     annotations: Annotations

@@ -26,7 +26,7 @@ from api.services.store.database import Database
 from api.services.telemetry import QUEUE_WAIT
 from api.services.worker import Worker
 from api.services.workspaces import Workspaces
-from api.utils.errors import TrainyardError
+from api.utils.errors import TrainyardError, Unavailable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -112,7 +112,11 @@ class Supervisor:
     # ---- life
 
     def start(self) -> None:
-        """Re-adopts what is alive, and only then accepts new work."""
+        """Re-adopts what is alive, and only then accepts new work. May come again after a `close` that was true."""
+        self._stopping.clear()
+        with self._lock:
+            self._workers.clear()
+        self._last_turn = time.monotonic()
         self.adopt()
         scheduler = threading.Thread(target=self._schedule, name="scheduler", daemon=True)
         self._threads.append(scheduler)
@@ -120,8 +124,9 @@ class Supervisor:
         for worker in self.workers():
             self._follow(worker)
 
-    def close(self, deadline: float = 8.0) -> None:
-        """Stops following; trainings go on by themselves. Waits for turns under way, at most `deadline` seconds."""
+    def close(self, deadline: float = 8.0) -> bool:
+        """Stops following; trainings go on by themselves. Waits for turns under way, at most `deadline` seconds;
+        whether all have ended."""
         self._stopping.set()
         self._wake.set()
         end = time.monotonic() + deadline
@@ -131,6 +136,7 @@ class Supervisor:
             threads = list(self._threads)
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
 
     def wake(self) -> None:
         self._wake.set()
@@ -220,6 +226,8 @@ class Supervisor:
                 self.turn()
                 for chore in self._chores:
                     chore()
+            except Unavailable as problem:
+                log.warning("scheduling: %s; will try again", problem.message)
             except Exception:  # the loop must outlive whatever one turn meets; /readyz tells when it no longer turns
                 log.exception("scheduling failed; will try again")
             else:

@@ -56,8 +56,8 @@ def number(cluster: Cluster, job: str) -> str:
 
 def test_the_mini_trainer_runs_to_its_end(slurm: Cluster, tmp_path: Path) -> None:
     mini = Service(tmp_path, fake=False, environ=environ(slurm, tmp_path))
-    mini.start()
     try:
+        mini.start()
         job = mini.submit(epochs=2)
         detail = mini.wait_status(job, "completed", deadline=DEADLINE)
         assert code(detail) == 0 and mini.points(job)

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
 
 from api.models.accounts import ALL_SCOPES, Actor, Role, Scope
 from api.models.dialect import TRAINING_V1, Dialect
@@ -36,6 +36,7 @@ from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.worker import Worker
 from api.services.workspaces import Workspaces
 from api.utils.errors import Invalid
+from tests import postgres
 
 START = 1_700_000_000.0
 GIB = 1024**3
@@ -198,15 +199,26 @@ class Template:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        db = Database(f"sqlite:///{directory / 'template.db'}")
+        self.url = postgres.new_url(f"sqlite:///{directory / 'template.db'}")
+        db = Database(self.url)
         db.prepare()
         db.close()
         self._numbers = count(1)
 
     def copy(self) -> Database:
+        if postgres.WANTED:
+            server, template = postgres.cluster(), str(make_url(self.url).database)
+            return Database(server.url(server.database(template)))
         path = self.directory / f"copy{next(self._numbers)}.db"
         shutil.copy(self.directory / "template.db", path)
         return Database(f"sqlite:///{path}")
+
+    def discard(self, db: Database) -> None:
+        db.close()
+        if postgres.WANTED:
+            postgres.drop(db.url)
+        else:
+            Path(db.backend.name).unlink()
 
 
 # ---- a service without threads

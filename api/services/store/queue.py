@@ -17,6 +17,7 @@ from api.services.store import leases
 from api.services.store.jobs import get, publish_status, transition
 from api.services.store.queue_tables import gpu_drains, idempotency_keys
 from api.services.store.schema import job_gpus, jobs
+from api.services.store.upsert import upsert
 from api.utils.errors import Conflict
 
 
@@ -114,7 +115,7 @@ def _take(connection: Connection, waiting: Waiting, given: Grant, now: float) ->
     leases.take(connection, waiting.seq, given)
     if given.gpus:
         rows = [{"gpu_id": gpu, "job_seq": waiting.seq} for gpu in given.gpus]
-        connection.execute(insert(job_gpus).prefix_with("OR IGNORE"), rows)
+        connection.execute(upsert(connection, job_gpus).on_conflict_do_nothing(), rows)
     return transition(
         connection,
         get(connection, waiting.id),
