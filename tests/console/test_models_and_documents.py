@@ -91,27 +91,6 @@ def test_a_model_is_tried_on_an_image(site: Service, model: str, tmp_path: Path,
     expect(drawn).to_have_count(before)
 
 
-def test_a_model_proposes_boxes_that_are_accepted(site: Service, model: str, visit: Visitor) -> None:
-    files = {f"images/{n}.png": picture(n, (160, 120)) for n in range(2)}
-    archive = packed({**files, "classes.txt": b"disc\n"})
-    uploaded = site.client.post("/api/v1/datasets/upload", files={"file": ("plain.zip", archive)}).json()["data"]
-    made = site.client.post("/api/v1/annotations/tasks", json={"dataset_id": uploaded["dataset_id"]}).json()["data"]
-    page = visit(site.url).go(f"/annotate/{made['task_id']}")
-    expect(page.locator(".saved")).to_have_text("Not annotated yet")
-    page.get_by_role("button", name="Let a model propose").click()
-    page.get_by_role("dialog").get_by_role("button", name="Start").click()
-    proposed = page.get_by_role("region", name="Proposed by a model")
-    expect(proposed).to_be_visible(timeout=110_000)
-    expect(page.get_by_role("button", name="Box 1:")).to_have_count(0)
-    page.get_by_role("application").focus()
-    page.keyboard.press("a")
-    expect(page.locator(".saved")).to_have_text("Saved")
-    expect(proposed).to_have_count(0)
-    tasks = f"/api/v1/annotations/tasks/{made['task_id']}/items"
-    first = site.client.get(tasks).json()["data"]["items"][0]
-    assert first["box_count"] > 0 and first["has_annotation"]
-
-
 def test_a_format_is_asked_for(site: Service, model: str, visit: Visitor) -> None:
     """As a job: what it makes is tested where the models are (tests/yolo)."""
     page = visit(site.url).go(f"/model/{model}")
