@@ -22,6 +22,7 @@ from api.routes import (
     auth,
     console,
     documentation,
+    drafts,
     observe,
     ocr,
     ocr_status,
@@ -350,6 +351,7 @@ def stop(services: Services) -> None:
 #: those of flask-smorest: their routes describe themselves
 BLUEPRINTS = (
     training.blueprint,
+    drafts.blueprint,
     jobs_dialect.blueprint,
     queue_routes.blueprint,
     preprocessing.blueprint,

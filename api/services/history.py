@@ -125,14 +125,15 @@ class History:
     def log_path(self, job: Job) -> str:
         return str(self._workspaces.log_file(job.id))
 
-    def tail(self, job: Job, wanted: logs.SpanFilter, lines: int) -> LogPage:
-        """The last `lines` that match, oldest first."""
+    def tail(self, job: Job, wanted: logs.SpanFilter, lines: int, before: int | None = None) -> LogPage:
+        """The last `lines` that match, or the last before a line, oldest first."""
         with self._db.read() as connection:
             known = store.extras(connection, job.seq)
-            spans = logs.newest(connection, job.seq, wanted, lines)
+            spans = logs.newest(connection, job.seq, wanted, lines, before)
         kept: list[LogLine] = []
         for span in reversed(spans):
-            kept = self._lines(job, [span]) + kept if len(kept) < lines else kept
+            read = self._lines(job, [span])
+            kept = (read if before is None else [line for line in read if line.number < before]) + kept
             if len(kept) >= lines:
                 break
         kept = kept[-lines:] if lines else []
@@ -169,6 +170,14 @@ class History:
             spans = logs.after_byte(connection, job.seq, wanted, offset, limit + 1)
         lines = [line for line in self._lines(job, spans) if line.end > offset][:limit]
         return LogPage(total, lines[-1].end if lines else offset, lines)
+
+    def from_line(self, job: Job, wanted: logs.SpanFilter, first: int, limit: int) -> LogPage:
+        """Up to `limit` matching lines from a line on, oldest first."""
+        with self._db.read() as connection:
+            total = store.extras(connection, job.seq).total_lines
+            spans = logs.from_line(connection, job.seq, wanted, first, limit + 1)
+        lines = [line for line in self._lines(job, spans) if line.number >= first][:limit]
+        return LogPage(total, lines[-1].end if lines else 0, lines)
 
     def search(self, job: Job, wanted: logs.SpanFilter, keyword: str, *, is_regex: bool, limit: int) -> Found:
         """Lines that contain a keyword (letter case aside), or match a regular expression."""

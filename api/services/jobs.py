@@ -113,10 +113,7 @@ class JobService:
         actor.require_run()
         if request is not None and (made := self._made(actor, request)) is not None:
             return made
-        self._check_env(spec.env)
-        checked = self._engine(spec.engine).validate(spec)
-        self._check_output(checked.output_dir)
-        checked = self._check_room(checked)
+        checked = self.checked(actor, spec)
         new = store.NewJob(
             spec=checked,
             dialect=dialect.name,
@@ -140,6 +137,14 @@ class JobService:
         self._feed.notify()
         self._supervisor.wake()
         return job
+
+    def checked(self, actor: Actor, spec: JobSpec) -> JobSpec:
+        """With the defaults filled in, as `submit` would take it; nothing is queued."""
+        actor.require_run()
+        self._check_env(spec.env)
+        checked = self._engine(spec.engine).validate(spec)
+        self._check_output(checked.output_dir)
+        return self._check_room(checked)
 
     def _made(self, actor: Actor, request: Request, connection: Connection | None = None) -> Job | None:
         """The job that this very request made before. Raises Invalid where it was another request."""
