@@ -34,6 +34,9 @@ export function SchemaForm({ schema, value, change, errors = [], first = [], sug
 
 const under = (field, path) => field === path || field.startsWith(`${path}.`);
 
+const plainDefault = (value) => !["", undefined, null].includes(value) && (typeof value !== "object" || (Array.isArray(value) && value.length > 0));
+const LONG = /path|description|url|directory|prompt/; // texts that want the whole line
+
 function without(fields, name, value) {
   if (value === undefined) delete fields[name];
   return fields;
@@ -42,7 +45,7 @@ function without(fields, name, value) {
 function Field({ name, path, schema, required, value, change, errors, first, suggest }) {
   const id = `field-${path}`;
   const mine = errors.filter((error) => error.field === path);
-  const hint = [schema.description, schema.default !== undefined && schema.default !== null && `= ${JSON.stringify(schema.default)}`].filter(Boolean).join(" ");
+  const hint = [schema.description, plainDefault(schema.default) && t("default", { value: JSON.stringify(schema.default) })].filter(Boolean).join(" · ");
   const type = typeOf(schema);
   const wrong = mine.map((error) => html`<p class="error" role="alert" key=${error.message}>${error.message}</p>`);
   const legend = html`<legend>${schema.title ?? name}${required ? html`<b aria-hidden="true"> *</b>` : html`<small> ${t("optional")}</small>`}</legend>`;
@@ -57,7 +60,7 @@ function Field({ name, path, schema, required, value, change, errors, first, sug
   }
   const told = { id, "aria-describedby": hint ? `${id}-hint` : undefined, "aria-invalid": mine.length > 0 };
   const several = type === "array" || (type === "object" && !schema.properties);
-  return html`<div class=${`field ${several ? "several" : ""}`}>
+  return html`<div class=${`field ${several || (type === "string" && !schema.enum && LONG.test(name)) ? "several" : ""}`}>
     <label for=${id}>${schema.title ?? name}${required && html`<b aria-hidden="true"> *</b>`}</label>
     <${Input} told=${told} type=${type} schema=${schema} required=${required} value=${value} change=${change} suggest=${suggest[path]} />
     ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}${wrong}

@@ -28,7 +28,7 @@ export default function NewJob() {
 }
 
 function Kind({ kind, engine, chosen }) {
-  return html`<button type="button" class="kind" aria-pressed=${chosen} onClick=${() => refine({ engine: kind.name })}>
+  return html`<button type="button" class="kind" aria-pressed=${chosen} title=${engine.reason ?? ""} onClick=${() => refine({ engine: kind.name })}>
     <b>${t(kind.name)}</b><small>${engine.available ? t(`${kind.name}_more`) : t("unavailable", { reason: engine.reason ?? "" })}</small></button>`;
 }
 

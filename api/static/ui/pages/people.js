@@ -13,15 +13,16 @@ const ROLES = ["member", "admin"];
 export default function People() {
   const admin = me.value.scopes.includes("admin");
   const mine = me.value.user;
+  const { data, problem, reload } = useLoad((abort) => (admin ? get("/api/v1/auth/users", {}, { signal: abort }) : Promise.resolve({ users: [] })), [admin]);
+  const builtin = data?.users.some((user) => user.id === mine.id && user.builtin); // who has no password
   return html`<div class="title"><h1>${t("title")}</h1></div>
     <${Tokens} user=${mine} own />
-    ${admin && html`<${Users} />`}
+    ${admin && html`<${Users} data=${data} problem=${problem} reload=${reload} />`}
     <${Workspaces} admin=${admin} />
-    ${me.value.via === "session" && html`<${Password} />`}`;
+    ${data && !builtin && html`<${Password} />`}`;
 }
 
-function Users() {
-  const { data, problem, reload } = useLoad((abort) => get("/api/v1/auth/users", {}, { signal: abort }), []);
+function Users({ data, problem, reload }) {
   const [adding, setAdding] = useState(false);
   const [changing, setChanging] = useState(null);
   const [shown, setShown] = useState(null);

@@ -56,6 +56,13 @@ function Waiting({ data, reload }) {
       : html`<${Table} label=${t("waiting")} columns=${columns} rows=${data.jobs} rowKey=${(place) => place.task_id} />`}<//>`;
 }
 
+const foreign = (gpu) => gpu.processes.filter((one) => one.run_id === null).map((one) => `${one.name ?? "?"} (${one.pid})`).join(", ");
+
+function holder(gpu) {
+  if (gpu.current_task) return html`<a href=${jobLink(gpu.current_task)}>${gpu.current_task}</a>`;
+  return gpu.drained ?? (foreign(gpu) || NONE);
+}
+
 function Gpus() {
   const [draining, setDraining] = useState(null);
   const admin = me.value.scopes.includes("admin");
@@ -69,7 +76,7 @@ function Gpus() {
   const columns = [
     { key: "gpu", label: "GPU", class: "wide", cell: (gpu) => html`<b>GPU ${gpu.gpu_id}</b><small>${gpu.name ?? NONE}</small>` },
     { key: "status", label: t("status"), class: "nowrap", cell: (gpu) => html`<${Status} status=${gpu.drained ? "drained" : gpu.status} />` },
-    { key: "why", label: t("holder"), class: "wide phone-hidden", cell: (gpu) => gpu.drained ?? (gpu.current_task ? html`<a href=${jobLink(gpu.current_task)}>${gpu.current_task}</a>` : NONE) },
+    { key: "why", label: t("holder"), class: "wide phone-hidden", cell: holder },
     ...(admin ? [{ key: "do", label: t("actions"), class: "nowrap", cell: (gpu) => (gpu.drained ? html`<${Button} kind="small" run=${() => back(gpu)}>${t("undrain")}<//>` : html`<${Button} kind="small" run=${async () => setDraining(gpu)}>${t("drain")}<//>`) }] : []),
   ];
   return html`<${Panel} title=${t("gpus_title")} count=${found.length}><${Table} label=${t("gpus_title")} columns=${columns} rows=${found} rowKey=${(gpu) => gpu.gpu_id} />

@@ -45,7 +45,7 @@ export function Checkpoints({ job, artifacts, directory }) {
   const files = (one) => {
     const found = within(one);
     if (found.length === 0) return NONE;
-    if (found.length === 1) return html`<${Download} job=${job} file=${found[0]} />`;
+    if (found.length === 1) return html`<${Download} job=${job} file=${found[0]} alone />`;
     return html`<details><summary>${t("files_of", { count: found.length })}</summary><ul class="downloads">${found.map((file) => html`<li key=${file.path}><${Download} job=${job} file=${file} /></li>`)}</ul></details>`;
   };
   const columns = [
@@ -59,9 +59,9 @@ export function Checkpoints({ job, artifacts, directory }) {
   return html`<${Panel} title=${t("checkpoints")} count=${job.checkpoints.length}><${Table} label=${t("checkpoints")} columns=${columns} rows=${[...job.checkpoints].reverse()} rowKey=${(one) => one.path} /><//>`;
 }
 
-function Download({ job, file }) {
+function Download({ job, file, alone = false }) {
   const name = file.path.split("/").pop();
-  return html`<a class="download" href=${address(job, file.path)} download=${name} title=${file.path}><${Icon} name="down" size=${13} />${name} <small>${bytes(file.size_bytes)}</small></a>`;
+  return html`<a class="download" href=${address(job, file.path)} download=${name} title=${file.path}><${Icon} name="down" size=${13} />${alone ? t("download") : html`${name} <small>${bytes(file.size_bytes)}</small>`}</a>`;
 }
 
 export function Artifacts({ job, found, problem }) {

@@ -9,7 +9,7 @@ export const KINDS = [
   {
     name: "diffusion_pipe", engine: "diffusion_pipe", path: "/api/v1/training/start", preview: "/api/v1/training/preview", id: (made) => made.task_id,
     first: [
-      "model_type", "description", "dataset.directory", "dataset.directory.0.path", "dataset.directory.0.num_repeats", "dataset.resolutions", "config.model",
+      "description", "model_type", "dataset.directory", "dataset.directory.0.path", "dataset.directory.0.num_repeats", "dataset.resolutions", "config.model",
       "config.adapter.type", "config.adapter.rank", "config.optimizer.type", "config.optimizer.lr", "config.epochs", "config.micro_batch_size_per_gpu",
       "config.save_every_n_epochs", "config.checkpoint_every_n_epochs", "num_gpus",
     ],
@@ -60,7 +60,7 @@ export function formSchema(kind, { engines, schemas }, value) {
   const { directories, ...dataset } = engine.properties.dataset.properties;
   const config = { ...engine.properties.config, properties: { ...flat, model: model(engine, value.model_type, flat.model) }, required: value.model_type ? ["model"] : [] };
   return {
-    ...schema,
+    ...schema, required: ["model_type", "dataset", "config"],
     properties: {
       ...schema.properties, model_type: engine.properties.model_type, config,
       dataset: { ...engine.properties.dataset, properties: dataset, required: ["directory"] },

@@ -5,7 +5,7 @@ import { ago } from "../../core/format.js";
 import { say, Status } from "../../components/index.js";
 import { t } from "../webhooks.text.js";
 
-export const EVENTS = ["job.queued", "job.started", "job.completed", "job.failed", "job.stopped"];
+export const EVENTS = ["job.started", "job.completed", "job.failed", "job.stopped"];
 
 export const newSchema = (admin) => ({
   required: ["url"],
