@@ -18,6 +18,7 @@ from flask_smorest import Api
 
 from api.models.ocr import Page
 from api.models.room import Room
+from api.routes import annotations as annotation_routes
 from api.routes import (
     auth,
     console,
@@ -31,20 +32,24 @@ from api.routes import (
     training,
     webhooks,
     yolo_datasets,
+    yolo_logs,
+    yolo_models,
     yolo_train_server,
+    yolo_training,
 )
 from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
 from api.services.accounts import AccountService
+from api.services.annotations import Annotations
 from api.services.captions import Captions
 from api.services.container import Services
 from api.services.datasets import Datasets
 from api.services.deliveries import Deliverer, Sender
 from api.services.document_import import DocumentFiles, Ingestion
 from api.services.documents import DocumentService
-from api.services.endings import Endings
+from api.services.endings import Endings, in_turn
 from api.services.engines.base import Engine
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
 from api.services.engines.kraken import KrakenEngine
@@ -63,9 +68,13 @@ from api.services.gpus.monitor import GpuMonitor
 from api.services.gpus.nvml import NvmlSource
 from api.services.history import History
 from api.services.jobs import JobService
+from api.services.label_import import LabelImport
+from api.services.label_upload import LabelUpload
 from api.services.machine import MachineMonitor, usable_cores, usable_memory
 from api.services.ocr_training import OcrTrainingService
 from api.services.ocr_training_end import model_keeper
+from api.services.plain_logs import PlainLogs
+from api.services.prelabel import Prelabel, Proposals
 from api.services.prepared import PreparedDatasets
 from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
@@ -74,12 +83,18 @@ from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.webhooks import WebhookService
 from api.services.workspaces import Workspaces
+from api.services.yolo_charts import YoloCharts
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_files import YoloFiles
+from api.services.yolo_labels import LabelFiles
+from api.services.yolo_model_jobs import YoloModelJobs
+from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
 from api.services.yolo_prepare import Preparer
+from api.services.yolo_registration import ModelRegistrar, require_dataset
 from api.services.yolo_train_server import TrainServer
 from api.services.yolo_train_sets import TrainSets
+from api.services.yolo_training import YoloTraining
 from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
 from api.utils import faults
 from api.utils.outbound import Permitted
@@ -192,14 +207,39 @@ def build_engines(
     return {engine.name: engine for engine in engines}
 
 
-def build_yolo(settings: Settings, db: Database, accounts: AccountService, path: str) -> YoloDatasets:
+@dataclass(frozen=True, slots=True)
+class Yolo:
+    """Datasets of the YOLO platform and the boxes on their images."""
+
+    datasets: YoloDatasets
+    annotations: Annotations
+    label_files: LabelFiles
+    labels: LabelUpload
+
+
+def build_yolo(settings: Settings, db: Database, accounts: AccountService, path: str) -> Yolo:
     """`path`: where children look for programs."""
     most = settings.max_archive_files
     limits = ZipLimits(most, settings.max_dataset_bytes, ratio=MOST_RATIO)
     files = YoloFiles(settings.data_dir, limits)
     runner = ShortExecutor(ROOT, path)
     preparer = Preparer(db, files, runner, seconds=settings.prepare_seconds, most_files=most)
-    return YoloDatasets(db, accounts, files, preparer, AllowedRoots(settings.allowed_roots), most_files=most)
+    written, roots = LabelFiles(db, files), AllowedRoots(settings.allowed_roots)
+    datasets = YoloDatasets(db, accounts, files, preparer, roots, written, most_files=most)
+    made = Annotations(db, datasets, LabelImport(db, files), written)
+    return Yolo(datasets, made, written, LabelUpload(db, made, written, limits))
+
+
+def build_model_uploads(
+    settings: Settings,
+    db: Database,
+    accounts: AccountService,
+    models: YoloModels,
+    engines: Mapping[str, Engine],
+    path: str,
+) -> YoloModelUploads:
+    runner = ShortExecutor(ROOT, path, python=settings.yolo_python)
+    return YoloModelUploads(db, accounts, models, runner, engines["ultralytics"].availability)
 
 
 def build_train_sets(settings: Settings, datasets: YoloDatasets, path: str) -> TrainSets:
@@ -256,15 +296,19 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     files.prepare()
     ingestion = Ingestion(db, files)
     limits = Limits(settings.stop_grace, settings.stall_seconds, hold_on_failure=settings.on_failure == "hold")
+    models = YoloModels(db, settings.data_dir)
+    registrar = ModelRegistrar(db, models)
     endings = Endings(
-        {"kraken": model_keeper(files), "preprocessing": prepared.on_end},
-        settlers={"ocr_import": ingestion},
-        again={"preprocessing": prepared.reserve},
+        {"kraken": model_keeper(files), "preprocessing": prepared.on_end, "ultralytics": registrar.on_end},
+        settlers={"ocr_import": ingestion, "ultralytics": in_turn(registrar.settle, Proposals(db))},
+        again={"preprocessing": prepared.reserve, "ultralytics": require_dataset},
     )
     parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
     accounts = AccountService(db)
-    yolo = build_yolo(settings, db, accounts, environ.get("PATH", os.defpath))
-    train_sets = build_train_sets(settings, yolo, environ.get("PATH", os.defpath))
+    path = environ.get("PATH", os.defpath)
+    yolo = build_yolo(settings, db, accounts, path)
+    train_sets = build_train_sets(settings, yolo.datasets, path)
+    history = History(db, workspaces)
     room = machine_room(settings)
     supervisor = Supervisor(
         parts,
@@ -299,9 +343,10 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         accounts=accounts,
         jobs=jobs,
         queue=queue,
-        datasets=Datasets((yolo.find, prepared.readable)),
+        datasets=Datasets((yolo.datasets.find, prepared.readable)),
         orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
-        history=History(db, workspaces),
+        history=history,
+        plain_logs=PlainLogs(workspaces),
         documents=DocumentService(db, jobs, accounts, ingestion, roots),
         ocr=OcrTrainingService(db, jobs, accounts, files),
         preprocessing=preparing,
@@ -312,8 +357,16 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         engines=engines,
         supervisor=supervisor,
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
-        yolo=yolo,
-        models=YoloModels(db, settings.data_dir),
+        yolo=yolo.datasets,
+        models=models,
+        trainings=YoloTraining(jobs, yolo.datasets, yolo.label_files, models, accounts, settings.data_dir / "weights"),
+        annotations=yolo.annotations,
+        label_files=yolo.label_files,
+        labels=yolo.labels,
+        prelabel=Prelabel(yolo.annotations, yolo.datasets, models, jobs),
+        model_uploads=build_model_uploads(settings, db, accounts, models, engines, path),
+        model_jobs=YoloModelJobs(db, jobs, models, yolo.datasets, lambda: bool(gpus.known())),
+        charts=YoloCharts(db, models, settings.data_dir / "matplotlib"),
         train_server=TrainServer(db, jobs, train_sets, gpus, settings.data_dir / "weights", roots),
         feed=feed,
         streams=Streams(MAX_STREAMS),
@@ -331,6 +384,8 @@ def start(services: Services) -> None:
     services.documents.sweep()
     services.prepared.recover()
     services.yolo.sweep()
+    services.label_files.recover()
+    services.models.sweep()
     services.train_server.sweep()
     services.supervisor.start()
     services.webhooks.deliverer.start()
@@ -342,6 +397,7 @@ def stop(services: Services) -> None:
     services.feed.notify()
     services.supervisor.close()
     services.yolo.close()
+    services.model_uploads.close()
     services.train_server.close()
     services.webhooks.deliverer.stop()
     services.gpus.monitor.stop()
@@ -362,6 +418,10 @@ BLUEPRINTS = (
     ocr.blueprint,
     ocr_status.blueprint,
     *yolo_datasets.BLUEPRINTS,
+    *yolo_training.BLUEPRINTS,
+    *yolo_logs.BLUEPRINTS,
+    *annotation_routes.BLUEPRINTS,
+    *yolo_models.BLUEPRINTS,
     yolo_train_server.blueprint,
 )
 

@@ -37,7 +37,7 @@ def is_preflight(head: RequestHead, origins: frozenset[str]) -> bool:
 
 
 #: where files are uploaded, as multipart/form-data
-UPLOADS = re.compile(r"/api/v1/ocr/documents/\d{1,18}/import|(?:/api/v1)?/datasets/upload", re.ASCII)
+UPLOADS = re.compile(r"/api/v1/ocr/documents/\d{1,18}/import|(?:/api/v1)?/(?:datasets|models)/upload", re.ASCII)
 
 
 def body_limit(head: RequestHead) -> int:

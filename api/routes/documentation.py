@@ -16,21 +16,27 @@ from flask_smorest import Api
 from api.models.dialect import dialect_of
 from api.models.schemas.training import FieldErrorsSchema
 from api.routes.examples import EXAMPLES
+from api.routes.examples_annotations import ANNOTATION_EXAMPLES
 from api.routes.examples_jobs import JOB_EXAMPLES
 from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.examples_preprocessing import PREPROCESSING_EXAMPLES
 from api.routes.examples_train_server import TRAIN_SERVER_EXAMPLES
 from api.routes.examples_yolo import YOLO_EXAMPLES
+from api.routes.examples_yolo_models import MODEL_EXAMPLES
+from api.routes.examples_yolo_training import TRAINING_EXAMPLES
 from api.routes.files import IMAGES
 from api.routes.http import enveloped, json_response
 
 ALL_EXAMPLES = {
+    **ANNOTATION_EXAMPLES,
     **EXAMPLES,
     **JOB_EXAMPLES,
     **OCR_EXAMPLES,
     **PREPROCESSING_EXAMPLES,
     **TRAIN_SERVER_EXAMPLES,
     **YOLO_EXAMPLES,
+    **TRAINING_EXAMPLES,
+    **MODEL_EXAMPLES,
 }
 STATIC = Path(__file__).resolve().parent.parent / "static"
 blueprint = Blueprint("documentation", __name__)
@@ -83,7 +89,7 @@ def describe(app: Flask, api: Api) -> None:
         components["schemas"].pop(name, None)
     components["schemas"] |= {"Error": ERROR, "BareError": BARE_ERROR}
     for path, item in spec["paths"].items():
-        _name_parameters(item.get("parameters", []))
+        _name_parameters(path, item.get("parameters", []))
         for method, operation in item.items():
             if method in METHODS:
                 _complete(path, method, operation)
@@ -146,7 +152,7 @@ def _json(schema: str, example: Any) -> dict[str, Any]:
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     operation["summary"] = operation["summary"].removesuffix(".")
-    _name_parameters(operation.get("parameters", []))
+    _name_parameters(path, operation.get("parameters", []))
     responses: dict[str, Any] = operation["responses"]
     responses.pop("default", None)
     responses.pop("422", None)  # flask-smorest's, which is not how ours looks
@@ -163,7 +169,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     for response in responses.values():
         if is_bare and "$ref" not in response and "content" not in response:
             response["content"] = _json("BareError", {"detail": response["description"]})
-    _complete_special(path, operation)
+    _complete_special(path, method, operation)
     _show(ALL_EXAMPLES.get((method, path), {}), operation)
     operation["responses"] = dict(sorted(responses.items()))
 
@@ -211,11 +217,12 @@ DOWNLOADS = {
     "/weights/{model_type}": ("application/octet-stream",),
     "/media": ("video/mp4", "image/png"),
     "/thumbnail": ("image/jpeg",),
+    "/exports/{job_id}/file": ("application/octet-stream",),
 }
-ZIPS = ("/export/annotated", "/export/original")
+ZIPS = ("/export/annotated", "/export/original", "/documents/{document_id}/export", "/models/{model_id}/export")
 
 
-def _complete_special(path: str, operation: dict[str, Any]) -> None:
+def _complete_special(path: str, method: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if path.endswith(STREAMS):
         if path not in WHOLE_STREAMS:
@@ -231,8 +238,10 @@ def _complete_special(path: str, operation: dict[str, Any]) -> None:
         responses["206"] = {"description": "the bytes asked for", "headers": headers, "content": binary}
         responses["304"] = {"description": "it is the file that If-None-Match names"}
         responses |= _range_refusals(path)
-    elif path.endswith("/documents/{document_id}/export") or path.endswith(ZIPS):
+    elif method == "get" and path.endswith(ZIPS):
         responses["200"]["content"] = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
+    elif path.endswith("/charts"):
+        responses["200"] = {"description": "the chart", "content": {"image/png": {"schema": {"type": "string"}}}}
     elif path.startswith("/static/"):
         _complete_image(operation)
     elif path == "/help":
@@ -285,12 +294,19 @@ FILE_HEADERS = {
     "Accept-Ranges": {"schema": {"type": "string"}, "example": "bytes"},
     "Content-Disposition": {"schema": {"type": "string"}, "example": 'attachment; filename="adapter.safetensors"'},
 }
+_TEXT_STREAM = (
+    "id: 1046\ndata: ultralytics 8.4.190 is told to train\n\n"
+    "id: 1061\ndata: Starting training for 50 epochs...\n\n"
+    'event: end\ndata: {"status":"completed"}\n\n'
+)
 #: these begin with the whole state, whatever their client has seen before
 WHOLE_STREAMS = ("/api/v1/system/live",)
 STREAM_EXAMPLES = {
     "/api/v1/system/live": "event: machine\n"
     'data: {"overview":{"uptime":81.2,"version":"0.1.0"},"gpus":[]}\n\n'
     'event: job\ndata: {"task_id":"train_20261121_104951_5f2c8a1b","status":"running"}\n\n',
+    "/logs/stream": _TEXT_STREAM,
+    "/api/v1/logs/stream": _TEXT_STREAM,
     "/api/v1/training/{task_id}/logs/stream": "id: 4096\n"
     'data: {"line_number":57,"timestamp":"2026-11-21T10:49:58.120Z","level":"INFO","type":"train",'
     '"message":"steps: 12 loss: 0.2181 iter time (s): 0.391 samples/sec: 10.230","epoch":1,"step":12}\n\n'
@@ -305,14 +321,32 @@ STREAM_EXAMPLES = {
 }
 
 
-def _name_parameters(parameters: list[dict[str, Any]]) -> None:
+def _name_parameters(path: str, parameters: list[dict[str, Any]]) -> None:
+    first = path.removeprefix("/api/v1").split("/")[1]
     for parameter in parameters:
         if parameter["in"] == "path":
-            parameter.update(PATH_PARAMETERS[parameter["name"]])
+            name = parameter["name"]
+            parameter.update(PATH_PARAMETERS.get(f"{first}/{name}") or PATH_PARAMETERS[name])
 
 
 _ROW = {"type": "integer", "minimum": 1}
+#: by name; `train/job_id`: below /train
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
+    "train/job_id": {
+        "description": "the training's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "job_20240115_123456_5f2c",
+    },
+    "models/model_id": {
+        "description": "the model's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "model_20240115_123456",
+    },
+    "models/job_id": {
+        "description": "the id of an export or a validation of this model",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "job_20240115_123456_5f2c",
+    },
     "task_id": {
         "description": "the job's id, of whichever dialect",
         "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
@@ -343,6 +377,16 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "the dataset's id",
         "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
         "example": "ds_20240115_123456_5f2c8a1b",
+    },
+    "annotation_task_id": {
+        "description": "the annotation task's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "task_20240115_123456_9b0d3c5e",
+    },
+    "image_id": {
+        "description": "the image's id in the task, as its items name it",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "train_img001",
     },
     "model_name": {
         "description": "what the training was started as",

@@ -35,6 +35,7 @@ STATUS: Mapping[type[errors.TrainyardError], int] = {
     errors.Invalid: 422,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.Outdated: 412,
     errors.Forbidden: 403,
     errors.Unauthenticated: 401,
     errors.Insufficient: 507,

@@ -15,6 +15,7 @@ from api.routes.http import IDEMPOTENCY_KEY, actor, answer, enveloped, idempoten
 from api.services.engines.script.environment import environment_id
 from api.services.store.jobs import JobFilter, Sort
 from api.services.store.logs import SpanFilter
+from api.services.yolo_registration import model_of
 from api.utils.errors import NotFound
 from api.utils.times import iso
 
@@ -95,7 +96,7 @@ def get(job_id: str) -> Response:
             "description": job.spec.description,
             "script_path": job.spec.params["script_path"],
             "dataset_id": job.spec.extra.get("dataset_id"),
-            "model_id": None,
+            "model_id": model_of(job),
             "memory": job.spec.resources.memory,
             "priority": job.priority,
             "env_id": environment_id(job.spec.params["python"]),

@@ -65,7 +65,7 @@ def _allow_origin(response: Response) -> None:
     if origin is None or origin not in services().settings.cors_origins:
         return
     response.headers["Access-Control-Allow-Origin"] = origin
-    response.headers["Access-Control-Expose-Headers"] = "X-Request-ID"
+    response.headers["Access-Control-Expose-Headers"] = "X-Request-ID, ETag"
     response.headers.add("Vary", "Origin")
     if request.method == "OPTIONS":
         response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, PATCH, DELETE"

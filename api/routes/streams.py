@@ -9,6 +9,7 @@ from typing import Any
 from flask import Response, current_app, request
 
 from api.models.accounts import Actor
+from api.models.dialect import YOLO_PLATFORM
 from api.models.job import Job
 from api.routes import render
 from api.routes.http import services
@@ -106,14 +107,43 @@ def log_stream(job: Job, wanted: SpanFilter) -> Response:
     return respond(lines)
 
 
+def plain_log_stream(job: Job) -> Response:
+    """One event a line, its text as it is; the id is the byte offset behind it."""
+    since = last_event_id() or 0
+
+    def lines(everything: Services, client: Client) -> Iterator[bytes]:
+        cursor, version = since, everything.feed.version
+        while not client.gone():
+            seen = _seen(everything, job)
+            found, cursor = everything.plain_logs.after(seen, cursor, 500) if seen else ([], cursor)
+            if found:
+                yield b"".join(event(text, id=end) for text, end in found)
+                client.spoke()
+            elif seen is None or seen.status.is_terminal:
+                yield event({"status": YOLO_PLATFORM.words[seen.status] if seen else "deleted"}, event="end")
+                return
+            else:
+                version = everything.feed.wait(version, 0.5)
+                yield client.heartbeat()
+
+    return respond(lines)
+
+
 def _ended(everything: Services, job: Job) -> str | None:
     """The terminal status, once there is one; a job that was deleted has ended too."""
+    seen = _seen(everything, job)
+    if seen is None:
+        return "deleted"
+    return seen.status.value if seen.status.is_terminal else None
+
+
+def _seen(everything: Services, job: Job) -> Job | None:
+    """As it is now; None: deleted."""
     with everything.db.read() as connection:
         try:
-            status = store.get(connection, job.id).status
+            return store.get(connection, job.id)
         except NotFound:
-            return "deleted"
-    return status.value if status.is_terminal else None
+            return None
 
 
 def job_events(job: Job) -> Response:

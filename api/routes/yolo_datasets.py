@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Response, request
+from werkzeug.datastructures import FileStorage
 
 from api.models.schemas import yolo_datasets as schemas
 from api.models.yolo import DEFAULT_VAL, Dataset, Preparation, Version
@@ -39,6 +41,14 @@ def upload() -> Response:
 
     Images with YOLO labels in any of the usual layouts, COCO JSON, Pascal VOC XML, or images alone.
     """
+    file, team = uploaded_file()
+    size = file.stream.seek(0, os.SEEK_END)
+    made = services().yolo.upload(actor(), file.filename or "", file.stream, size, team)  # type: ignore[arg-type]
+    return answer(_item(made, uploaded=True))
+
+
+def uploaded_file() -> tuple[FileStorage, int | None]:
+    """The one file of a form, and the workspace that what it becomes shall be in."""
     actor().require_run()
     fields = {*request.form, *request.files}
     unknown = sorted(fields - {"file", "workspace_id"})
@@ -46,10 +56,7 @@ def upload() -> Response:
         raise Invalid(unknown[0], "unknown field")
     if len(request.files.getlist("file")) != 1:
         raise Invalid("file", "one file is needed, as multipart/form-data")
-    file = request.files["file"]
-    size = file.stream.seek(0, os.SEEK_END)
-    made = services().yolo.upload(actor(), file.filename or "", file.stream, size, _team())  # type: ignore[arg-type]
-    return answer(_item(made, uploaded=True))
+    return request.files["file"], _team()
 
 
 def _team() -> int | None:
@@ -111,7 +118,10 @@ def delete(dataset_id: str) -> Response:
     return answer({"ok": True, "message": "Dataset deleted successfully"})
 
 
-NOT_PREPARED = {409: "the dataset is not prepared"}
+NOT_PREPARED = {
+    409: "the dataset is not prepared",
+    507: "the disk is full or failing: label files cannot be written as their boxes are saved",
+}
 
 
 @routes.view("GET", "/<task:dataset_id>/export/annotated", None, query=schemas.VersionQuery, refusals=NOT_PREPARED)
@@ -127,15 +137,19 @@ def export_original(query: dict[str, Any], dataset_id: str) -> Response:
 
 
 def _zip(dataset_id: str, version: str, *, labels: bool) -> Response:
+    name = f"{dataset_id}_{version}_{'annotated' if labels else 'original'}.zip"
+    return zipped(lambda: services().yolo.export(actor(), dataset_id, version, labels=labels)[1], name)
+
+
+def zipped(made: Callable[[], Iterator[bytes]], name: str) -> Response:
+    """An archive that is made while it is sent."""
     place = services().streams.enter()  # it holds a thread for as long as its reader takes
     try:
-        _, body = services().yolo.export(actor(), dataset_id, version, labels=labels)
-        response = Response(body, mimetype="application/zip")
+        response = Response(made(), mimetype="application/zip")
     except BaseException:
         place.leave()
         raise
     response.call_on_close(place.leave)
-    name = f"{dataset_id}_{version}_{'annotated' if labels else 'original'}.zip"
     response.headers["Content-Disposition"] = attachment(name)
     return response
 

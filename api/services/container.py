@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from api.services.accounts import AccountService
+from api.services.annotations import Annotations
 from api.services.captions import Captions
 from api.services.datasets import Datasets
 from api.services.documents import DocumentService
@@ -15,17 +16,25 @@ from api.services.feed import Feed
 from api.services.gpus.desk import GpuDesk
 from api.services.history import History
 from api.services.jobs import JobService
+from api.services.label_upload import LabelUpload
 from api.services.machine import MachineMonitor
 from api.services.ocr_training import OcrTrainingService
+from api.services.plain_logs import PlainLogs
+from api.services.prelabel import Prelabel
 from api.services.prepared import PreparedDatasets
 from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
 from api.services.store.database import Database
 from api.services.supervisor import Supervisor
 from api.services.webhooks import WebhookService
+from api.services.yolo_charts import YoloCharts
 from api.services.yolo_datasets import YoloDatasets
+from api.services.yolo_labels import LabelFiles
+from api.services.yolo_model_jobs import YoloModelJobs
+from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
 from api.services.yolo_train_server import TrainServer
+from api.services.yolo_training import YoloTraining
 from api.settings import Settings
 from api.utils.streams import Streams
 
@@ -42,6 +51,7 @@ class Services:
     orders: QueueService
     datasets: Datasets
     history: History
+    plain_logs: PlainLogs
     documents: DocumentService
     ocr: OcrTrainingService
     preprocessing: PreprocessingService
@@ -54,7 +64,15 @@ class Services:
     webhooks: WebhookService
     yolo: YoloDatasets
     models: YoloModels
+    annotations: Annotations
+    label_files: LabelFiles
+    labels: LabelUpload
+    prelabel: Prelabel
+    model_uploads: YoloModelUploads
+    model_jobs: YoloModelJobs
+    charts: YoloCharts
     train_server: TrainServer
+    trainings: YoloTraining
     feed: Feed
     streams: Streams
     closing: Event  # set when the service ends: open streams end then

@@ -19,6 +19,16 @@ OnEnd = Callable[[Connection, Job], None]
 Settle = Callable[[Job], None]
 
 
+def in_turn(*settlers: Settle) -> Settle:
+    """Each knows which jobs are its own."""
+
+    def settle(job: Job) -> None:
+        for one in settlers:
+            one(job)
+
+    return settle
+
+
 class Endings:
     """`finish()` with the engine's own part of it."""
 

@@ -324,6 +324,15 @@ class JobService:
             raise NotFound(f"job {job_id} has no checkpoint {checkpoint!r}; there are: {', '.join(names)}")
         return self._again(job, checkpoint or names[-1], attempt.output_dir, new_series=False)
 
+    def begin_again(self, actor: Actor, job_id: str, weights: str) -> Job:
+        """A new series in the directory of the last one, beginning with weights that it left there."""
+        job = self._ended(self.mine(actor, job_id))
+        with self._db.read() as connection:
+            attempt = store.attempt(connection, job)
+        if weights not in [c.name for c in self.checkpoints(job, attempt) if c.kind == "weights"]:
+            raise NotFound(f"job {job_id} has no weights {weights!r} to begin with")
+        return self._again(job, weights, attempt.output_dir, new_series=True)
+
     def restart(self, actor: Actor, job_id: str) -> Job:
         """The same request from nothing: a new series in an output directory of its own."""
         job = self._ended(self.mine(actor, job_id))

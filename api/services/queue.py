@@ -52,6 +52,12 @@ class QueueDesk:
         with self._db.read() as connection:
             return queue.position(connection, job)
 
+    def positions(self, jobs: Sequence[Job]) -> dict[str, int | None]:
+        """The same of many, by their ids."""
+        with self._db.read() as connection:
+            places = queue.positions(connection) if any(job.status is JobStatus.QUEUED for job in jobs) else {}
+        return {job.id: places.get(job.seq) for job in jobs}
+
     def length(self) -> int:
         with self._db.read() as connection:
             return queue.length(connection)

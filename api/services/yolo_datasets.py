@@ -9,12 +9,14 @@ from typing import Any, BinaryIO
 
 from api.models.accounts import Actor
 from api.models.dialect import dated_id
-from api.models.yolo import Dataset, Preparation, Version
+from api.models.yolo import FIRST_VERSION, Dataset, Preparation, Version
 from api.services.accounts import AccountService
+from api.services.store import jobs as job_store
 from api.services.store import yolo_datasets as store
 from api.services.store.database import Database
 from api.services.store.jobs import Viewer
 from api.services.yolo_files import IMAGES, SOURCE, Content, YoloFiles
+from api.services.yolo_labels import LabelFiles
 from api.services.yolo_prepare import Preparer
 from api.utils.errors import Conflict, Forbidden, Invalid, NotFound
 from api.utils.faults import fault
@@ -35,6 +37,7 @@ class YoloDatasets:
         files: YoloFiles,
         preparer: Preparer,
         roots: PathPolicy,
+        labels: LabelFiles,
         *,
         most_files: int,
         clock: Callable[[], float] = time.time,
@@ -44,6 +47,7 @@ class YoloDatasets:
         self._files = files
         self._preparer = preparer
         self._roots = roots
+        self._labels = labels
         self._most_files = most_files
         self._clock = clock
 
@@ -143,6 +147,12 @@ class YoloDatasets:
             raise NotFound(f"dataset {dataset_id} has no version {name!r}")
         return dataset, found
 
+    def prepared(self, actor: Actor, dataset_id: str, name: str) -> tuple[Dataset, Version]:
+        """The same of one that may be only uploaded: its first version is made then, for those who may change it."""
+        if name == FIRST_VERSION and not self.get(actor, dataset_id).versions:
+            self.prepare(actor, dataset_id, Preparation())
+        return self.version(actor, dataset_id, name)
+
     def directory(self, dataset: Dataset, version: Version) -> Path:
         """Where a prepared version lies: images/, labels/, thumbs/, data.yaml, manifest.jsonl."""
         return self._files.of(dataset.id) / version.name
@@ -184,6 +194,7 @@ class YoloDatasets:
 
     def export(self, actor: Actor, dataset_id: str, version: str, *, labels: bool) -> tuple[Dataset, Iterator[bytes]]:
         dataset, found = self.version(actor, dataset_id, version)
+        self._labels.write(dataset, found)
         return dataset, self._files.export(dataset.id, found.name, labels=labels)
 
     # ---- change
@@ -202,11 +213,14 @@ class YoloDatasets:
             return store.change(connection, dataset, {**values, "updated_at": self._clock()})
 
     def delete(self, actor: Actor, dataset_id: str) -> None:
-        """The rows, then the files; a registered directory stays as it is."""
+        """The rows, then the files; a registered directory stays as it is. Raises Conflict while a job uses it."""
         dataset = self.mine(actor, dataset_id)
         if self._preparer.is_busy(dataset_id):
             raise Conflict(f"dataset {dataset_id} is being prepared; remove it when that is done")
         with self._db.write() as connection:
+            user = job_store.user_of_dataset(connection, dataset_id)
+            if user is not None:
+                raise Conflict(f"job {user} uses dataset {dataset_id}; stop it first, or wait for its end")
             store.remove(connection, dataset)
         fault("dataset.removed")
         self._files.remove(dataset_id)

@@ -9,15 +9,15 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from api.utils.disks import sync_directory, sync_file_system
+from api.utils import drafts
+from api.utils.disks import sync_file_system
 from api.utils.downloads import open_beneath
 from api.utils.errors import Insufficient, Malformed
 from api.utils.faults import fault
@@ -66,16 +66,9 @@ class YoloFiles:
             for name in versions - known.get(place.name, versions):
                 shutil.rmtree(place / name, ignore_errors=True)
 
-    @contextmanager
-    def draft(self) -> Iterator[Path]:
+    def draft(self) -> AbstractContextManager[Path]:
         """A directory for what is being made, gone afterwards unless it has got its name."""
-        self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
-        place = self._drafts / secrets.token_hex(8)
-        place.mkdir(mode=0o700)
-        try:
-            yield place
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
+        return drafts.draft(self._drafts)
 
     def unpack(self, file: BinaryIO, target: Path) -> Content:
         """An archive's images and labels, onto the disk. Raises Malformed naming what is wrong, Insufficient."""
@@ -107,15 +100,13 @@ class YoloFiles:
                     size += os.lstat(os.path.join(folder, name)).st_size
                 except FileNotFoundError:
                     continue
-                images += _is_image(name)
-                labels += _is_label(name)
+                images += is_image(name)
+                labels += is_label(name)
         return Content(size, images, labels)
 
     def name(self, draft: Path, final: Path) -> None:
         """What is whole and on the disk gets its name. For use in the transaction that tells of it."""
-        final.parent.mkdir(parents=True, exist_ok=True)
-        draft.replace(final)
-        sync_directory(final.parent)
+        drafts.name(draft, final)
 
     def open(self, relative: str) -> BinaryIO:
         """Raises FileNotFoundError."""
@@ -132,11 +123,11 @@ class YoloFiles:
         shutil.rmtree(self.of(dataset_id), ignore_errors=True)
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in IMAGES
 
 
-def _is_label(name: str) -> bool:
+def is_label(name: str) -> bool:
     path = PurePosixPath(name.lower())
     return path.suffix in LABELS and path.name not in _NO_LABELS
 
@@ -155,8 +146,8 @@ def _extract(archive: SafeZip, target: Path) -> Content:
             except BadZip as problem:
                 raise BadZip(f"cannot be unpacked: {name!r} in it {problem}") from None
         size += archive.size(name)
-        images += _is_image(name)
-        labels += _is_label(name)
+        images += is_image(name)
+        labels += is_label(name)
     return Content(size, images, labels)
 
 

@@ -37,6 +37,10 @@ class Conflict(TrainyardError):
     """The thing is not in a state that allows this now."""
 
 
+class Outdated(TrainyardError):
+    """The thing has changed since the caller saw it."""
+
+
 class Forbidden(TrainyardError):
     """A valid caller without the right, or a path outside the roots."""
 

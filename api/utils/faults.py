@@ -14,6 +14,15 @@ POINTS: frozenset[str] = frozenset(
         "dataset.named",  # they have their name, no row knows it
         "dataset.prepared",  # a version has its name, no row knows it
         "dataset.removed",  # the rows are gone, the files are not
+        "model.copied",  # the weights of a training are copied, under no name
+        "model.named",  # they have their name, nobody knows it
+        "model.noted",  # the job knows it, no row does
+        "annotation.importing",  # some of a version's images are rows, the others are not
+        "annotation.named",  # a task and its classes are there, data.yaml is as before
+        "annotation.saved",  # boxes are saved, their file is as before
+        "annotation.written",  # the files are written, and still marked as unwritten
+        "model.checked",  # an uploaded model was found good, it has no name and no row
+        "model.removed",  # the row is gone, the files are not
         "submit.before_insert",
         "submit.after_insert",  # accepted, not answered
         "worker.before_prepare",  # claimed, with its leases

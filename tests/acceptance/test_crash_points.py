@@ -18,7 +18,7 @@ from tests.acceptance.harness import Service, losses, wait_for
 from tests.unit.receivers import receiving
 
 Maker = Callable[..., Service]
-ELSEWHERE = ("import.", "dataset.")  # test_ocr_import.py, test_yolo_datasets.py
+ELSEWHERE = ("import.", "dataset.", "annotation.")  # test_ocr_import.py, test_yolo_datasets.py, test_annotations.py
 POINTS = {point for point in faults.POINTS if not point.startswith(ELSEWHERE)}
 STEPS = 16
 

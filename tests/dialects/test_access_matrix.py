@@ -8,17 +8,19 @@ front of the application decides it (tests/acceptance/test_no_entry.py).
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from itertools import count
 
 import pytest
 
 from api.models.accounts import Actor, Role, Scope, scopes_of
-from api.models.dialect import YOLO_TRAIN_SERVER
+from api.models.dialect import YOLO_PLATFORM, YOLO_TRAIN_SERVER
 from api.models.job import JobSpec
 from api.services.store import train_server
 from tests.dialects.conftest import Site, template
-from tests.unit import pages
+from tests.unit import pages, yolo_models
+from tests.unit.yolo_boxes import labelled
 
 READERS = {"stranger": False, "mate": True, "owner": True, "admin": True}
 CHANGERS = {"stranger": False, "mate": False, "owner": True, "admin": True}
@@ -40,6 +42,9 @@ def both(*routes: str) -> list[str]:
 
 
 Y = "/datasets/{dataset_id}"
+TRAIN = "/train/jobs/{job_id}"
+A = "/annotations/tasks/{annotation_task_id}"
+M = "/models/{model_id}"
 ROUTES: dict[str, dict[str, bool]] = {
     # whoever has come in
     **dict.fromkeys(
@@ -57,7 +62,9 @@ ROUTES: dict[str, dict[str, bool]] = {
             f"GET {T}/jobs", "GET /api/v1/webhooks", "POST /api/v1/webhooks", f"POST {T}/jobs",
             "GET /api/", "GET /models/", "GET /admin/", "GET /api/training/active/", f"GET {OCR}/documents",
             f"POST {OCR}/documents", f"GET {OCR}/models", f"POST {OCR}/models",
-            *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register"),
+            *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register", "GET /train/jobs"),
+            *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register", "GET /annotations/tasks"),
+            *both("GET /models", "POST /models/upload"),
             "POST /start", "GET /status", "GET /cache_info", "GET /gpu_info", "GET /help",
         ],
         ANYBODY,
@@ -73,6 +80,13 @@ ROUTES: dict[str, dict[str, bool]] = {
             f"GET {T}/jobs/{{job_id}}/logs", "GET /api/v1/auth/workspaces/{workspace_id}/members", "GET /api/v1/webhooks/{webhook_id}",
             "GET /api/v1/webhooks/{webhook_id}/deliveries", "GET /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
             *both(f"GET {Y}", f"GET {Y}/export/annotated", f"GET {Y}/export/original"), "GET /static/{static_path}",
+            *both(f"GET {TRAIN}", "GET /logs/stream", "GET /logs/tail", "GET /logs/lines"),
+            *both(f"GET {A}", f"GET {A}/items", f"GET {A}/items/{{image_id}}", f"GET {A}/export"),
+            *both(
+                f"GET {M}", f"GET {M}/export", f"GET {M}/charts", f"GET {M}/exports", f"GET {M}/exports/{{job_id}}",
+                f"GET {M}/exports/{{job_id}}/file", f"GET {M}/validations", f"GET {M}/validations/{{job_id}}",
+                f"POST {M}/export", f"POST {M}/validate", "GET /train/jobs/{job_id}/charts",
+            ),
         ],
         READERS,
     ),
@@ -117,7 +131,13 @@ ROUTES: dict[str, dict[str, bool]] = {
             "DELETE /api/v1/webhooks/{webhook_id}", "POST /api/v1/webhooks/{webhook_id}/test",
             "POST /api/v1/webhooks/{webhook_id}/rotate-secret",
             "POST /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
-            *both(f"PUT {Y}", f"DELETE {Y}", f"POST {Y}/prepare"),
+            *both("POST /train/jobs"),  # on a dataset that is not prepared yet, which changes it
+            *both(f"DELETE {TRAIN}", f"POST {TRAIN}/stop", f"POST {TRAIN}/resume"),
+            *both(
+                f"PUT {Y}", f"DELETE {Y}", f"POST {Y}/prepare", "POST /annotations/tasks", f"DELETE {A}",
+                f"POST {A}/items/{{image_id}}", f"POST {A}/import", f"POST {A}/prelabel", f"POST {A}/export",
+            ),
+            *both(f"PUT {M}", f"DELETE {M}"),
         ],
         CHANGERS,
     ),
@@ -139,8 +159,11 @@ HIDDEN = {"DELETE /api/v1/auth/tokens/{token_id}"}
 #: these ask for the password, whatever the token
 BY_PASSWORD = {"POST /api/token-auth/", "POST /api/v1/auth/login", "POST /api/v1/auth/password"}
 #: open streams: only those who may not are asked for, the others would be told for ever
-STREAMS = {f"GET {T}/{{task_id}}/events", f"GET {T}/{{task_id}}/logs/stream"}
-QUERIES = {f"GET {T}/{{task_id}}/logs/search": "?keyword=x"}
+STREAMS = {f"GET {T}/{{task_id}}/events", f"GET {T}/{{task_id}}/logs/stream", *both("GET /logs/stream")}
+QUERIES = {
+    f"GET {T}/{{task_id}}/logs/search": "?keyword=x",
+    **dict.fromkeys(both("GET /logs/stream", "GET /logs/tail", "GET /logs/lines"), "?job_id={train/job_id}"),
+}
 #: GETs that change something, as their document has it
 CHANGING = {"GET /terminate/{model_name}", "GET /clear_train_cache/{model_name}"}
 #: what a body must hold to get as far as the question whose thing it is
@@ -160,7 +183,12 @@ BODIES = {
     "PATCH /api/v1/auth/users/{user_id}": {"role": "member"},
     "POST /api/v1/auth/workspaces": {"name": "new one"},
     **{route: {"path": "not/absolute"} for route in both("POST /datasets/register")},
+    **{route: {"dataset_id": "{dataset_id}"} for route in both("POST /train/jobs")},
+    **{route: {"dataset_id": "ds_none"} for route in both(f"POST {M}/validate")},
     "POST /api/v1/auth/workspaces/{workspace_id}/members": {"name": "stranger"},
+    **{route: {"dataset_id": "{labelled_id}"} for route in both("POST /annotations/tasks")},
+    **{route: {"boxes": []} for route in both(f"POST {A}/items/{{image_id}}")},
+    **{route: {"model_id": "model_x"} for route in both(f"POST {A}/prelabel")},
     "POST /start": {"model_name": "x1", "train_ucd": "nothing", "val_ucd": "None", "labels": "a"},
 }
 #: of these the answer does not depend on who asks, and asking would end a session or wait for ever
@@ -208,6 +236,7 @@ class Town:
         job = site.call("POST", f"{T}/jobs", body, who=owner).get_json()["data"]["job_id"]
         token = site.services.accounts.create_token(owner, "x")[0].id
         images = self.dataset(owner)
+        labelled_id, annotation = labelled(site.services.db, owner.user_id, self.team)
         for one in site.call("GET", "/api/v1/webhooks", who=owner).get_json()["data"]["webhooks"]:
             site.call("DELETE", f"/api/v1/webhooks/{one['id']}", who=owner)
         hook = {"url": "http://hooks.invalid/", "workspace_id": self.team, "enabled": False}
@@ -219,7 +248,9 @@ class Town:
             "model_name": self.model(owner), "model_type": "best.pt",
             "preprocessing_id": preprocessing, "dataset_name": dataset, "number": 1,
             "webhook_id": webhook, "delivery_id": 1,
-            "dataset_id": images, "static_path": f"datasets/{images}/v1/images/train/x.jpg",
+            "models/model_id": self.registered(owner), "models/job_id": "x",
+            "dataset_id": images, "train/job_id": self.training(owner), "static_path": f"datasets/{images}/v1/images/train/x.jpg",
+            "labelled_id": labelled_id, "annotation_task_id": annotation, "image_id": "train_000000",
             "task_id": task, "job_id": job, "path": "x", "name": "index.html", "build_id": "x", "asset": "app.js", "gpu_id": 0, "token_id": token,
             "user_id": self.ids["someone"], "workspace_id": self.team,
         }  # fmt: skip
@@ -242,6 +273,16 @@ class Town:
             "task_id"
         ]
         return {"document_id": document, "part_id": page, "line_id": line, "model_id": model, "import_id": task}
+
+    def training(self, owner: Actor) -> str:
+        """As if its dataset had been deleted since: nothing of these tests looks for it."""
+        data = self.site.home / "workspace" / "data.yaml"
+        data.touch()
+        params = {"task": "train", "model": {"kind": "architecture", "value": "yolov8n.yaml"}, "data": str(data)}
+        lineage = {"dataset_id": "ds_gone", "version": "v1"}
+        echoed = {"model_name": "yolov8n.yaml", "base_model_id": None}
+        spec = JobSpec("ultralytics", "x", params, lineage, extra=echoed)
+        return self.site.services.jobs.submit(owner, spec, YOLO_PLATFORM, team_id=self.team).id
 
     def model(self, owner: Actor) -> str:
         """Of the YOLO train server, waiting in the queue; nothing is read of its training set."""
@@ -266,6 +307,29 @@ class Town:
             file.writestr("classes.txt", "x")
         archive.seek(0)
         return self.site.services.yolo.upload(owner, "x.zip", archive, 1, self.team).id
+
+    def registered(self, owner: Actor) -> str:
+        """A row alone: nothing of these tests reads its weights."""
+        return yolo_models.registered(self.site.services, owner, self.team).id
+
+
+def filled(target: str, things: dict[str, object]) -> str:
+    """With the things of its own part where they have the same name: `train/job_id` is the job of /train/jobs/{job_id}."""
+    first = target.removeprefix("/api/v1").split("/")[1]
+
+    def thing(name: re.Match[str]) -> str:
+        return str(things.get(f"{first}/{name[1]}") or things[name[1]])
+
+    return re.sub(r"{([\w/]+)}", thing, target)
+
+
+def body_of(route: str, things: dict[str, object]) -> object:
+    given = BODIES.get(route)
+    if not isinstance(given, dict):
+        return given
+    named = (value for value in given.values() if isinstance(value, str) and value.startswith("{"))
+    filled_in = {value: things[value[1:-1]] for value in named}
+    return {name: filled_in.get(value, value) if isinstance(value, str) else value for name, value in given.items()}
 
 
 @pytest.fixture
@@ -293,8 +357,8 @@ def test_who_may(town: Town, route: str) -> None:
     for name, allowed in ROUTES[route].items():
         if allowed and route in STREAMS:
             continue
-        target = path.format(**things) + QUERIES.get(route, "")
-        status = town.site.call(method, target, BODIES.get(route), who=town.actor(name), whole=True).status_code
+        target = filled(path + QUERIES.get(route, ""), things)
+        status = town.site.call(method, target, body_of(route, things), who=town.actor(name), whole=True).status_code
         refused = 404 if route in HIDDEN else 403
         assert (status == refused) is not allowed and status != 401, f"{name}: {status}"
         if allowed and (method != "GET" or route in CHANGING):
@@ -307,7 +371,8 @@ def test_a_token_that_may_only_read_changes_nothing(town: Town, route: str) -> N
         return
     method, path = route.split(" ")
     name = "admin" if ROUTES[route] is ADMINS else "owner"
-    body = BODIES.get(route)
+    things = town.things()
+    body = body_of(route, things)
     if route in (f"POST {T}/start", f"POST {T}/preview"):
         body = town.site.request()
     elif route == f"POST {P}/start":
@@ -321,4 +386,4 @@ def test_a_token_that_may_only_read_changes_nothing(town: Town, route: str) -> N
             "POST /api/v1/webhooks": {"url": "http://hooks.invalid/"},
         }[route]  # fmt: skip
     who = town.actor(name, frozenset({Scope.READ}))
-    assert town.site.call(method, path.format(**town.things()), body, who=who, whole=True).status_code == 403
+    assert town.site.call(method, filled(path, town.things()), body, who=who, whole=True).status_code == 403

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,28 @@ def test_a_resume_needs_a_state(home: Path) -> None:
     assert settings(home)["resume"] == str(home / "out" / "last.pt")
     with pytest.raises(Conflict):
         engine(home).prepare(launch(home, resume="../last.pt"))
+
+
+def test_what_a_training_began_from_is_known_after_a_resume(home: Path) -> None:
+    missing = {"kind": "weights", "value": str(home / "weights" / "yolov8n.pt")}
+    first = launch(home, pretrained="auto", model=missing)
+    engine(home).prepare(replace(first, workspace=replace(first.workspace, attempt=1)))
+    missing_path = home / "weights" / "yolov8n.pt"
+    missing_path.parent.mkdir()
+    missing_path.touch()  # placed since
+    (home / "out" / "last.pt").write_bytes(b"x")
+    engine(home).prepare(launch(home, resume="last.pt", pretrained="auto", model=missing))
+    given = settings(home)
+    assert given["began"] == {"kind": "architecture", "value": "yolov8n.yaml"}
+    assert len(given["warnings"]) == 1 and "begins from random weights" in given["warnings"][0]
+
+
+def test_without_a_state_it_begins_again_with_the_best_weights(home: Path) -> None:
+    engine(home).prepare(launch(home, resume="best.pt", pretrained=False))
+    given = settings(home)
+    assert given["model"] == {"kind": "weights", "value": str(home / "out" / "weights" / "best.pt")}
+    assert given["resume"] is None and given["arguments"]["pretrained"] is True
+    assert "epoch 1 begins again" in given["warnings"][0]
 
 
 def test_availability(home: Path) -> None:

@@ -79,6 +79,10 @@ def test_a_training() -> None:
     assert found.notes["epochs_done"] == 3 and found.notes["classes"] == 3 and found.notes["best_epoch"] == 3
     assert "metrics/mAP50(B)" in found.notes["result"] and found.notes["model_file"]["name"] == "best.pt"
     assert "early_stopping" not in found.notes
+    assert found.notes["class_names"] == ["square", "disc", "triangle"]
+    about = found.notes["model_info"]
+    assert (about["task"], about["model_type"]) == ("detect", "yolov8n-tiny")
+    assert 0 < about["trainable_params"] < about["total_params"] and about["total_params_m"] == 0.913
     assert {(each.kind, each.name) for each in found.saved} == {("state", "last.pt"), ("weights", "best.pt")}
     assert [found.phases[0], found.phases[-1]] == [Phase.LOADING, Phase.DONE]
     assert {Phase.TRAINING, Phase.EVALUATING, Phase.SAVING} <= set(found.phases)
@@ -182,6 +186,13 @@ def test_what_looks_like_an_event_and_is_none(line: str) -> None:
 def test_any_line_can_be_read(text: str) -> None:
     parse(text)
     parse('{"event": "' + text)
+
+
+def test_progress_of_a_model_that_proposes_boxes() -> None:
+    line = '{"event": "prelabelled", "done": 16, "total": 40, "boxes": 23}'
+    advance, note = parse(line).events
+    assert isinstance(advance, Advance) and (advance.step, advance.total_steps) == (16, 40)
+    assert note == Note("prelabelled", {"images": 16, "total": 40, "boxes": 23})
 
 
 def test_a_line_of_standard_error_says_what_it_would_say_without_its_mark() -> None:

@@ -101,12 +101,29 @@ def test_an_export_has_arguments_of_its_own(home: Path) -> None:
     weights = {"kind": "weights", "value": str(home / "x.pt")}
     given = {"task": "export", "model": weights}
     assert request.checked(given, AllowedRoots((home,)))["format"] == "onnx"
-    for name, value in {"epochs": 1, "data": "x", "pretrained": True, "format": "engine", "device": "0,1"}.items():
+    for name, value in {"epochs": 1, "data": "x", "pretrained": True, "format": "gif", "device": "0,1"}.items():
         with pytest.raises(Invalid) as caught:
             request.checked({**given, name: value}, AllowedRoots((home,)))
         assert caught.value.field == name
     with pytest.raises(Invalid, match="random"):
         request.checked({"task": "export", "model": TINY}, AllowedRoots((home,)))
+
+
+def test_proposing_boxes_needs_weights_and_a_manifest(home: Path) -> None:
+    (home / "manifest.jsonl").touch()
+    weights = {"kind": "weights", "value": str(home / "x.pt")}
+    given = {"task": "prelabel", "model": weights, "manifest": str(home / "manifest.jsonl")}
+    params = request.checked(given, AllowedRoots((home,)))
+    assert request.arguments_of(params) == {"imgsz": 640, "batch": 8, "conf": 0.25} and params["data"] is None
+    for name, value in {"data": "x", "epochs": 1, "source": "x", "batch": -1, "manifest": str(home / "none")}.items():
+        with pytest.raises(Invalid) as caught:
+            request.checked({**given, name: value}, AllowedRoots((home,)))
+        assert caught.value.field == name
+    with pytest.raises(Forbidden):
+        request.checked({**given, "manifest": "/etc/manifest.jsonl"}, AllowedRoots((home,)))
+    with pytest.raises(Invalid) as caught:
+        checked(home, manifest=given["manifest"])
+    assert caught.value.field == "manifest"
 
 
 def test_devices() -> None:

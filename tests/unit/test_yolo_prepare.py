@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from api.children.yolo_prepare.findings import Findings, Unusable
-from api.children.yolo_prepare.labels import BadLabel, Label, box_label, parse
 from api.children.yolo_prepare.layouts import split_of, survey
 from api.children.yolo_prepare.pictures import BadPicture, look
 from api.children.yolo_prepare.prepare import Task, prepare
 from api.children.yolo_prepare.sources import Source
 from api.children.yolo_prepare.split import draw_val
+from api.utils.yolo_labels import BadLabel, Label, box_label, parse
 from tests.unit import yolo_sets as sets
 
 Files = Mapping[str, bytes]

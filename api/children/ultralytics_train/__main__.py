@@ -31,7 +31,7 @@ def run(settings: dict[str, Any]) -> None:
         found = own_yaml(Path(settings["data"]), Path(settings["own_data"]), settings["roots"])
         event("data", classes=len(found["names"]))
     if settings["resume"] is None:
-        check_present(settings["model"])  # before anything slow is imported
+        check_present(settings["model"], Path(settings["weights_dir"]))  # before anything slow is imported
     from api.children.ultralytics_train.surroundings import prepare
 
     operators = prepare(settings)
@@ -46,6 +46,10 @@ def _task(name: str) -> Callable[[dict[str, Any], Stop], None]:
         from api.children.ultralytics_train.train import train
 
         return train
+    if name == "prelabel":
+        from api.children.ultralytics_train.prelabel import prelabel
+
+        return prelabel
     from api.children.ultralytics_train.tasks import export, validate
 
     return {"export": export, "validate": validate}[name]

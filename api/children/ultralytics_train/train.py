@@ -28,7 +28,7 @@ def train(settings: dict[str, Any], stop: Stop) -> None:
         stop.check()
         watch.attach(model)
         model.train(**_arguments(settings))
-    _settle_end(output)
+    _settle_end(output, watch.classes)
 
 
 def _arguments(settings: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +76,9 @@ def _finish(settings: dict[str, Any], watch: Watch, state: dict[str, Any]) -> No
     last = trainer.strip_optimizer(output / STATE)
     trainer.strip_optimizer(best, updates={"train_results": last.get("train_results")})
     asked = state["train_args"]
-    found = loaded(best).val(
+    model = loaded(best)
+    watch.built(model.model, trainable_params=None)  # nothing is trained any more
+    found = model.val(
         data=settings["own_data"],
         device=settings["device"],
         imgsz=asked["imgsz"],
@@ -103,8 +105,9 @@ def _trim(path: Path, epochs: int) -> None:
     settle(draft, path)
 
 
-def _settle_end(output: Path) -> None:
+def _settle_end(output: Path, classes: list[str]) -> None:
     """From here on there is nothing to resume."""
+    event("classes", names=classes)
     best = output / "weights" / "best.pt"
     event("model", name=best.name, size_bytes=best.stat().st_size)
     (output / STATE).unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from typing import Any
 from api.children.common.report import Problem, event
 from api.children.common.stopping import Stop
 from api.children.common.whole import settle
+from api.children.ultralytics_train.models import described
 from api.children.ultralytics_train.whole import WholePath, draft_of
 
 REPORT_EVERY = 1.0  # seconds between two reports inside an epoch
@@ -36,6 +37,7 @@ class Watch:
         self._batches = self._images = 0  # since the last report
         self._since = time.monotonic()
         self._ending = False  # the epochs are over
+        self.classes: list[str] = []
 
     def attach(self, model: Any) -> None:
         from ultralytics.engine import trainer
@@ -46,6 +48,10 @@ class Watch:
 
     def fit(self, *, epochs: int, done: int, batches: int | None = None) -> None:
         event("fit", epochs=epochs, done=done, batches=batches)
+
+    def built(self, network: Any, **known: Any) -> None:
+        self.classes = [network.names[number] for number in sorted(network.names)]
+        event("built", **{**described(network), **known})
 
     # ---- what ultralytics calls
 
@@ -60,6 +66,7 @@ class Watch:
 
     def on_pretrain_routine_end(self, trainer: Any) -> None:
         self._stop.check()
+        self.built(trainer.model)
 
     def on_train_start(self, trainer: Any) -> None:
         self.fit(epochs=trainer.epochs, done=trainer.start_epoch, batches=len(trainer.train_loader))

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from api.children.yolo_prepare.findings import Findings, Unusable
-from api.children.yolo_prepare.labels import MOST_CLASSES
 from api.children.yolo_prepare.sources import Source
+from api.utils.yolo_labels import MOST_CLASSES
 
 YAML_NAMES = tuple(f"{stem}.{end}" for stem in ("data", "dataset", "config") for end in ("yaml", "yml"))
 TEXT_NAMES = ("classes.txt", "obj.names", "labels.txt")

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
-from api.children.yolo_prepare.labels import Label
 from api.children.yolo_prepare.layouts import SPLITS
 from api.children.yolo_prepare.sources import Source
 from api.utils.downloads import open_beneath
+from api.utils.yolo_labels import Label, data_yaml
 
 LONGEST_STEM = 180  # bytes
 
@@ -100,12 +98,3 @@ class Draft:
         has_test = any(line["split"] == "test" for line in manifest)
         (self._target / "data.yaml").write_text(data_yaml(final, classes, has_test), encoding="utf-8")
         (self._target / "portable.yaml").write_text(data_yaml(".", classes, has_test), encoding="utf-8")
-
-
-def data_yaml(path: str, classes: Sequence[str], has_test: bool) -> str:
-    """Ours alone: nothing of the dataset's own file but names."""
-    document: dict[str, Any] = {"path": path, "train": "images/train", "val": "images/val"}
-    if has_test:
-        document["test"] = "images/test"
-    document |= {"nc": len(classes), "names": dict(enumerate(classes))}
-    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))

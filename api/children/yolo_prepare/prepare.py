@@ -10,15 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from api.children.yolo_prepare import annotated, coco, labels, layouts, voc
+from api.children.yolo_prepare import annotated, coco, layouts, voc
 from api.children.yolo_prepare import classes as naming
 from api.children.yolo_prepare.boxes import Boxes
 from api.children.yolo_prepare.draft import Draft, Kept
 from api.children.yolo_prepare.findings import Findings, Unusable
-from api.children.yolo_prepare.labels import BadLabel, Label
 from api.children.yolo_prepare.pictures import BadPicture, Picture, look
 from api.children.yolo_prepare.sources import Source
 from api.children.yolo_prepare.split import draw_val
+from api.utils import yolo_labels as labels
+from api.utils.yolo_labels import BadLabel, Label
 
 SAMPLES = 8
 DUPLICATES = 40  # groups that are told

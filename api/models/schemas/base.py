@@ -67,6 +67,13 @@ def seconds(high: float, **kwargs: Any) -> fields.Float:
     return QueryNumber(validate=validate.Range(0, high), metadata=metadata, **kwargs)
 
 
+class QueryBoolean(fields.Boolean):
+    """true or false in a query string or a form."""
+
+    truthy = frozenset({"true", "1"})  # type: ignore[assignment]
+    falsy = frozenset({"false", "0"})  # type: ignore[assignment]
+
+
 def moment(description: str) -> fields.AwareDateTime:
     """A point in time from a query string; one without an offset is UTC."""
     return fields.AwareDateTime(format="iso", default_timezone=UTC, metadata={"description": description})
@@ -91,6 +98,15 @@ class QueryNumber(fields.Float):
 
 
 class StrictInteger(fields.Integer):
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, (bool, str)):
+            raise self.make_error("invalid", input=value)
+        return super()._validated(value)
+
+
+class StrictNumber(fields.Float):
+    """A number; true and "0.8" are none."""
+
     def _validated(self, value: Any) -> Any:
         if isinstance(value, (bool, str)):
             raise self.make_error("invalid", input=value)

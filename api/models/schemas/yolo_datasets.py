@@ -7,20 +7,15 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from api.models.schemas.base import Answer, Strict, choice, integer, name, text
+from api.models.schemas.base import Answer, Strict, StrictNumber, choice, integer, name, text
 
 
-class Part(fields.Float):
-    """A number between 0 and 1, neither of them; true and "0.8" are none."""
+class Part(StrictNumber):
+    """A number between 0 and 1, neither of them."""
 
     def __init__(self, **kwargs: Any) -> None:
         limits = validate.Range(0, 1, min_inclusive=False, max_inclusive=False)
         super().__init__(validate=limits, allow_nan=False, **kwargs)
-
-    def _validated(self, value: Any) -> Any:
-        if isinstance(value, (bool, str)):
-            raise self.make_error("invalid", input=value)
-        return super()._validated(value)
 
 
 class UploadSchema(Strict):

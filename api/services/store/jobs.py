@@ -39,6 +39,7 @@ class JobFilter:
     tag: str | None = None
     q: str | None = None
     team_id: int | None = None
+    task: str | None = None  # of an engine that has several
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,8 @@ def _conditions(viewer: Viewer, wanted: JobFilter) -> list[ColumnElement[bool]]:
     ):
         if value is not None:
             found.append(column == value)
+    if wanted.task is not None:
+        found.append(func.json_extract(jobs.c.spec, "$.params.task") == wanted.task)
     if wanted.gpu_id is not None and wanted.tag is not None:
         found.append(jobs.c.seq.in_(select(job_gpus.c.job_seq).where(job_gpus.c.gpu_id == wanted.gpu_id)))
     if wanted.q:
@@ -480,6 +483,14 @@ def publish_status(connection: Connection, job: Job, now: float) -> None:
         "stop_requested": job.stop_requested_at is not None,
     }
     publish(connection, job.seq, "status", data, now)
+
+
+def user_of_dataset(connection: Connection, dataset_id: str) -> str | None:
+    """A job that waits or runs and was given a dataset."""
+    named = (func.json_extract(jobs.c.spec, place) for place in ("$.dataset.dataset_id", "$.extra.dataset_id"))
+    live = jobs.c.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))
+    query = select(jobs.c.id).where(live, or_(*(name == dataset_id for name in named)))
+    return connection.execute(query.limit(1)).scalar()
 
 
 def user_of_output(connection: Connection, directory: str) -> str | None:

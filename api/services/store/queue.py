@@ -146,6 +146,13 @@ def position(connection: Connection, job: Job) -> int | None:
     return int(connection.execute(ahead).scalar_one()) + 1
 
 
+def positions(connection: Connection) -> dict[int, int]:
+    """Of every job that waits and is not held back, by its number."""
+    order = (jobs.c.priority.desc(), jobs.c.seq)
+    query = select(jobs.c.seq).where(jobs.c.status == JobStatus.QUEUED, jobs.c.held.is_(False)).order_by(*order)
+    return {seq: place for place, seq in enumerate(connection.execute(query).scalars(), start=1)}
+
+
 def line(connection: Connection, *, limit: int, until: Job | None = None) -> list[Waiting]:
     """The first `limit` of the queue in order, the held ones last; with `until` only those ahead of that job."""
     ahead = () if until is None else (_before(until),)

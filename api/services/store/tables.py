@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.services.store import (
     account_tables,
+    annotation_tables,
     ocr_tables,
     prepared_tables,
     queue_tables,
@@ -16,6 +17,7 @@ from api.services.store.schema import metadata
 
 MODULES = (
     account_tables,
+    annotation_tables,
     ocr_tables,
     prepared_tables,
     queue_tables,

@@ -91,6 +91,15 @@ def add_version(connection: Connection, dataset: Dataset, version: Version) -> N
     connection.execute(update(datasets).where(datasets.c.seq == dataset.seq).values(updated_at=version.created_at))
 
 
+def name_classes(connection: Connection, dataset: Dataset, version: Version, classes: Sequence[str]) -> None:
+    """Those that it has may get other names, and more may follow."""
+    counts = version.summary["class_counts"]
+    found = [counts.get(name, 0) for name in version.summary["classes"]] + [0] * len(classes)
+    summary = {**version.summary, "classes": list(classes), "class_counts": dict(zip(classes, found, strict=False))}
+    one = (versions.c.dataset_seq == dataset.seq, versions.c.number == version.number)
+    connection.execute(update(versions).where(*one).values(summary=summary))
+
+
 def remove(connection: Connection, dataset: Dataset) -> None:
     """The row and, by the foreign key, its versions."""
     connection.execute(delete(datasets).where(datasets.c.seq == dataset.seq))

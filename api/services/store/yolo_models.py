@@ -7,8 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
+from api.models.job import JobStatus
 from api.models.yolo_model import YoloModel
 from api.services.store.jobs import Viewer
+from api.services.store.schema import jobs
 from api.services.store.yolo_model_tables import yolo_models as models
 from api.utils.errors import NotFound
 
@@ -47,6 +49,13 @@ def all_of(connection: Connection, viewer: Viewer) -> list[YoloModel]:
 def names(connection: Connection) -> set[str]:
     """The ids of all."""
     return set(connection.execute(select(models.c.id)).scalars())
+
+
+def live_use(connection: Connection, model_id: str) -> str | None:
+    """A job that waits or runs and whose request names the model, by its id or by the path of its weights."""
+    named = (jobs.c.spec.contains(text, autoescape=True) for text in (f'"{model_id}"', f"/{model_id}/weights/"))
+    live = jobs.c.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))
+    return connection.execute(select(jobs.c.id).where(live, or_(*named)).limit(1)).scalar()
 
 
 def free_id(connection: Connection, make: Callable[[], str]) -> str:

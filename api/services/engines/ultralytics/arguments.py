@@ -11,7 +11,7 @@ from typing import Any
 
 from api.utils.errors import Invalid
 
-TASKS = ("train", "export", "validate")
+TASKS = ("train", "export", "validate", "prelabel")
 LIST_MAX = 1000
 _FILE = Path(__file__).with_name("arguments.toml")
 

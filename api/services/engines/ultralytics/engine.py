@@ -12,7 +12,7 @@ from api.models.job import Checkpoint, Command, Failure, Job, JobSpec
 from api.models.workspace import Workspace
 from api.services.engines.base import Availability, Ending, Launch
 from api.services.engines.interpreter import Interpreter
-from api.services.engines.ultralytics import failures, files, output, request
+from api.services.engines.ultralytics import failures, files, formats, output, request
 from api.services.engines.ultralytics.models import Start, with_fallback
 from api.utils.errors import Conflict, Unavailable
 from api.utils.paths import AllowedRoots
@@ -31,6 +31,7 @@ FIXED_ENV = {
     "WANDB_MODE": "disabled",
     "COMET_MODE": "disabled",
 }
+BEGINS_AGAIN = "there was no last.pt to go on from: epoch 1 begins again, with the weights of best.pt"
 _NEVER = ("ULTRALYTICS_API_KEY", "YOLO_VERBOSE", "RANK", "LOCAL_RANK", "WORLD_SIZE")
 
 
@@ -63,6 +64,8 @@ class UltralyticsEngine:
         state = self.availability()
         if not state.available:
             raise Unavailable(f"ultralytics cannot be run: {state.reason}")
+        if params["task"] == "export":
+            formats.check(params["format"], Interpreter(self.python), half=params.get("half", False))
         return replace(spec, params=params, resources=request.resources(spec.resources, params["device"]))
 
     def prepare(self, launch: Launch) -> Command:
@@ -96,16 +99,22 @@ class UltralyticsEngine:
         start = Start(params["model"]["kind"], params["model"]["value"])
         if params.get("pretrained") == "auto" and launch.resume_from is None:
             start = with_fallback(start)
+        before = {} if launch.resume_from is None else files.settings_before(workspace)
+        began = before.get("began", start.model)
+        if launch.resume_from == files.BEST:
+            start = Start("weights", str(files.best_weights(workspace).absolute()), BEGINS_AGAIN)
         given = request.arguments_of(params)
         if params["task"] == "train":
-            given["pretrained"] = params["pretrained"] is not False
+            given["pretrained"] = params["pretrained"] is not False or launch.resume_from == files.BEST
             given.setdefault("workers", GPU_WORKERS if launch.gpu_ids else 0)
         return {
             "task": params["task"],
             "arguments": given,
             "model": start.model,
-            "warnings": [] if start.warning is None else [start.warning],
+            "began": began,
+            "warnings": [*before.get("warnings", ()), *([start.warning] if start.warning else [])],
             "data": params["data"],
+            "manifest": params.get("manifest"),
             "own_data": str((files.child_dir(workspace) / "data.yaml").absolute()),
             "roots": [str(root) for root in self.roots.roots],
             "output": str(workspace.output_dir.absolute()),
@@ -118,9 +127,9 @@ class UltralyticsEngine:
 
     @staticmethod
     def _resumed(launch: Launch) -> str | None:
-        if launch.resume_from is None:
+        if launch.resume_from in (None, files.BEST):
             return None
-        state = files.find_state(launch.workspace, launch.resume_from)
+        state = files.find_state(launch.workspace, str(launch.resume_from))
         if state is None:
             raise Conflict(f"there is no state {launch.resume_from} to resume from: a finished training leaves none")
         return str(state.absolute())

@@ -11,16 +11,19 @@ from typing import Any
 
 from api.models.job import Checkpoint
 from api.models.workspace import Workspace
+from api.utils.downloads import open_beneath
 
 PRIVATE = 0o600
+OWN = ".trainyard"
 STATE = "last.pt"  # in the output directory itself, while there is something to resume
+BEST = "best.pt"
 _WEIGHTS = re.compile(r"best\.pt|last\.pt|epoch(\d{1,9})\.pt")
-_EXPORTED = re.compile(r"[\w.+-]{1,200}\.(?:onnx|torchscript)")
+_EXPORTED = re.compile(r"[\w.+-]{1,200}\.(?:onnx|torchscript|engine|tflite|mnn|zip)")
 
 
 def child_dir(workspace: Workspace) -> Path:
     """Beside the outputs, so that they go with them."""
-    return workspace.output_dir / ".trainyard"
+    return workspace.output_dir / OWN
 
 
 def settings_file(workspace: Workspace) -> Path:
@@ -42,6 +45,25 @@ def write_settings(path: Path, settings: Mapping[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, path)
+
+
+def settings_before(workspace: Workspace) -> dict[str, Any]:
+    """What the attempt before was given that worked in the same directory; empty where there was none."""
+    for number in range(workspace.attempt - 1, 0, -1):
+        found = read_settings(workspace.output_dir, number)
+        if found:
+            return found
+    return {}
+
+
+def read_settings(output: Path, attempt: int) -> dict[str, Any]:
+    """Empty where it was given none, or they are gone."""
+    try:
+        with open_beneath(output, f"{OWN}/attempt{attempt}.json") as file:
+            found: dict[str, Any] = json.load(file)
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found
 
 
 def ask_to_stop(workspace: Workspace) -> bool:
@@ -84,6 +106,10 @@ def _of(path: Path, kind: str, epoch: int | None = None) -> Checkpoint | None:
     if path.is_symlink() or not path.is_file():
         return None
     return Checkpoint(path.name, kind, str(path), epoch, None, facts.st_mtime, facts.st_size)
+
+
+def best_weights(workspace: Workspace) -> Path:
+    return workspace.output_dir / "weights" / BEST
 
 
 def find_state(workspace: Workspace, name: str) -> Path | None:

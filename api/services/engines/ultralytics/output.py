@@ -90,6 +90,25 @@ def _trained(fields: Fields) -> Iterable[Event]:
 def _result(fields: Fields) -> Iterable[Event]:
     """Of the best weights, or of a validation."""
     yield Note("result", {str(name): number(value) for name, value in fields["metrics"].items()})
+    if "classes" in fields:
+        yield Note("result_by_class", [[str(each["class"]), number(each["mAP50-95"])] for each in fields["classes"]])
+
+
+def _built(fields: Fields) -> Iterable[Event]:
+    total, trainable, kind = int(fields["total_params"]), fields["trainable_params"], fields["model_type"]
+    shown = {
+        "task": str(fields["task"]),
+        "model_type": None if kind is None else str(kind),
+        "total_params": total,
+        "trainable_params": None if trainable is None else int(trainable),
+        "total_params_m": round(total / 1e6, 3),
+    }
+    yield Note("model_info", shown)
+
+
+def _classes(fields: Fields) -> Iterable[Event]:
+    """Told once, at the end: a note is written again with every report that follows it."""
+    yield Note("class_names", [str(name) for name in fields["names"]])
 
 
 def _model(fields: Fields) -> Iterable[Event]:
@@ -102,8 +121,15 @@ def _exported(fields: Fields) -> Iterable[Event]:
     yield Note("exported", shown)
 
 
+def _prelabelled(fields: Fields) -> Iterable[Event]:
+    done, total, boxes = int(fields["done"]), int(fields["total"]), int(fields["boxes"])
+    yield Advance(Phase.EVALUATING, step=done, total_steps=total)
+    yield Note("prelabelled", {"images": done, "total": total, "boxes": boxes})
+
+
 _READERS: Mapping[str, Reader] = {
     "data": _data,
+    "built": _built,
     "fit": _fit,
     "epoch_start": _epoch_start,
     "batch": _batch,
@@ -111,8 +137,10 @@ _READERS: Mapping[str, Reader] = {
     "saved": _saved,
     "trained": _trained,
     "result": _result,
+    "classes": _classes,
     "model": _model,
     "exported": _exported,
+    "prelabelled": _prelabelled,
 }
 _TYPES: Mapping[str, LineType] = {
     "fit": LineType.TRAIN,
@@ -121,6 +149,7 @@ _TYPES: Mapping[str, LineType] = {
     "epoch": LineType.EVAL,
     "trained": LineType.TRAIN,
     "result": LineType.EVAL,
+    "prelabelled": LineType.EVAL,
 }
 
 _EVENTS = ChildEvents(_READERS, _TYPES)

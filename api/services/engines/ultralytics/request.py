@@ -14,12 +14,14 @@ from api.utils.errors import Invalid
 from api.utils.paths import PathPolicy
 
 _DEVICE = re.compile(r"cpu|(?:cuda:?)?(\d{1,3})|cuda")
+_ON_DATA = ("train", "validate")  # tasks with a data.yaml
 _PRETRAINED = (True, False, "auto")
-_OWN = ("task", "data", "model", "device", "pretrained")
+_OWN = ("task", "data", "manifest", "model", "device", "pretrained")
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "train": {"epochs": 10, "imgsz": 640, "batch": -1},
     "export": {"format": "onnx"},
     "validate": {"imgsz": 640, "batch": 16},
+    "prelabel": {"imgsz": 640, "batch": 8, "conf": 0.25},
 }
 
 
@@ -29,13 +31,15 @@ def checked(given: Mapping[str, Any], roots: PathPolicy) -> dict[str, Any]:
     if task not in arguments.TASKS:
         raise Invalid("task", f"must be one of {', '.join(arguments.TASKS)}")
     params: dict[str, Any] = {"task": task, "model": _model(given.get("model"), task, roots)}
-    params["data"] = None if task == "export" else _data(given.get("data"), roots)
+    params["data"] = _data(given.get("data"), roots) if task in _ON_DATA else None
+    if task == "prelabel":
+        params["manifest"] = _manifest(given.get("manifest"), roots)
     params["device"] = _device(given.get("device"))
     if task == "train":
         params["pretrained"] = _pretrained(given.get("pretrained"))
     rest = {name: value for name, value in given.items() if name not in _OWN or _foreign(name, task)}
     chosen = arguments.checked(rest, task)
-    if task != "export":
+    if task in _ON_DATA:
         _check_batch(chosen.get("batch"))
     return {**params, **DEFAULTS[task], **chosen}
 
@@ -47,7 +51,8 @@ def arguments_of(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _foreign(name: str, task: str) -> bool:
     """Whether one of our own parameters says nothing in this task."""
-    return (name == "data" and task == "export") or (name == "pretrained" and task != "train")
+    tasks = {"data": _ON_DATA, "manifest": ("prelabel",), "pretrained": ("train",)}
+    return task not in tasks.get(name, arguments.TASKS)
 
 
 def _model(value: object, task: str, roots: PathPolicy) -> dict[str, str]:
@@ -74,6 +79,13 @@ def _data(value: object, roots: PathPolicy) -> str:
         raise Invalid("data", "must be a dataset's data.yaml")
     if not path.is_file():
         raise Invalid("data", f"{path} does not exist")
+    return str(path)
+
+
+def _manifest(value: object, roots: PathPolicy) -> str:
+    path = roots.resolve("manifest", value)  # type: ignore[arg-type]  # which refuses what is no string
+    if path.name != "manifest.jsonl" or not path.is_file():
+        raise Invalid("manifest", "must be a prepared dataset's manifest.jsonl")
     return str(path)
 
 
@@ -127,7 +139,7 @@ def _task_schema(task: str) -> dict[str, Any]:
     found = arguments.schema(task)
     for name, value in DEFAULTS[task].items():
         found[name] = {**found[name], "default": value}
-    needed = ["model"] if task == "export" else ["data", "model"]
+    needed = [*(("data",) if task in _ON_DATA else ()), *(("manifest",) if task == "prelabel" else ()), "model"]
     own: dict[str, Any] = {
         "task": {"const": task},
         "model": {
@@ -137,7 +149,9 @@ def _task_schema(task: str) -> dict[str, Any]:
         },
         "device": {"type": "string", "pattern": f"^(?:{_DEVICE.pattern})$"},
     }
-    if task != "export":
+    if task == "prelabel":
+        own["manifest"] = {"type": "string", "description": "a prepared dataset's manifest.jsonl"}
+    if task in _ON_DATA:
         own["data"] = {"type": "string", "description": "a dataset's data.yaml"}
     if task == "train":
         own["pretrained"] = {"enum": list(_PRETRAINED), "default": True}

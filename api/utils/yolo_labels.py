@@ -1,9 +1,13 @@
-"""YOLO label files, line by line."""
+"""What YOLO reads: label files, line by line, and data.yaml."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import yaml
 
 MOST_BYTES = 16 * 1024**2
 MOST_LINES = 50_000
@@ -56,6 +60,18 @@ def _label(line: int, columns: list[str], classes: int | None) -> Label:
     return Label(index, tuple(min(1.0, max(0.0, number)) for number in numbers))
 
 
+def corners(label: Label, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
+    """In pixels, cut at the image's edges; of a polygon those of the box around it. None: nothing is left of it."""
+    if len(label.numbers) == 4:
+        x, y, width, height = label.numbers
+        across, down = (x - width / 2, x + width / 2), (y - height / 2, y + height / 2)
+    else:
+        across, down = (label.numbers[0::2], label.numbers[1::2])  # type: ignore[assignment]
+    left, right = (round(min(max(value, 0.0), 1.0) * size[0], DECIMALS) for value in (min(across), max(across)))
+    top, bottom = (round(min(max(value, 0.0), 1.0) * size[1], DECIMALS) for value in (min(down), max(down)))
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
 def class_index(value: float, line: int) -> int:
     if not (value == int(value) and 0 <= value < MOST_CLASSES):
         raise BadLabel(f"line {line}: the class must be a whole number from 0 to {MOST_CLASSES - 1}")
@@ -73,3 +89,12 @@ def box_label(index: int, box: tuple[float, float, float, float], size: tuple[in
     if round(min(wide, high), DECIMALS) <= 0:
         raise BadLabel("a box without a size, or outside the image")
     return Label(index, ((left + right) / 2 / width, (top + bottom) / 2 / height, wide, high))
+
+
+def data_yaml(path: str, classes: Sequence[str], has_test: bool) -> str:
+    """Ours alone: nothing of the dataset's own file but names."""
+    document: dict[str, Any] = {"path": path, "train": "images/train", "val": "images/val"}
+    if has_test:
+        document["test"] = "images/test"
+    document |= {"nc": len(classes), "names": dict(enumerate(classes))}
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
