@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response
 
-from api.models.dialect import JOBS, PREPROCESSING, TRAINING_V1
+from api.models.dialect import JOBS, PREPROCESSING, TRAINING_V1, YOLO_PLATFORM
 from api.models.job import Job
 from api.models.schemas import drafts as schemas
 from api.models.schemas.preprocessing import PreprocessingStartSchema
@@ -16,6 +16,7 @@ from api.routes.blueprint import Blueprint
 from api.routes.http import actor, answer, enveloped, services
 from api.routes.training import spec_of
 from api.services.engines.diffusion_pipe.documents import preview as preview_texts
+from api.services.engines.ultralytics.request import arguments_of
 from api.utils.secrets import MASK, masked
 
 blueprint = Blueprint("drafts", __name__, url_prefix="/api/v1/training", description="A job before it is one")
@@ -47,10 +48,9 @@ def preview(body: dict[str, Any]) -> Response:
 def request_of(task_id: str) -> Response:
     """The request that would make this job once more, for a form to change."""
     job = services().jobs.get(actor(), task_id)
-    found = MAKERS.get((job.dialect, job.engine))
-    if found is None:
+    path, make = MAKERS.get((job.dialect, job.engine, job.spec.params.get("task")), (None, None))
+    if make is None:
         return answer({"task_id": job.id, "path": None, "body": None, "left_out": []})
-    path, make = found
     body, left_out = _without_secrets({name: value for name, value in make(job).items() if _says_something(value)})
     config = body.get("config")
     if isinstance(config, dict) and config.pop("output_dir", None) is not None:  # each job has one of its own
@@ -134,9 +134,23 @@ def _preprocessing(job: Job) -> dict[str, Any]:
     return {name: value for name, value in job.spec.params.items() if name in names} | {"workspace_id": job.team_id}
 
 
+def _yolo(job: Job) -> dict[str, Any]:
+    spec = job.spec
+    return {
+        **(spec.dataset or {}),
+        **{name: spec.extra.get(name) for name in ("model_name", "base_model_id")},
+        **{name: spec.params.get(name) for name in ("device", "pretrained")},
+        **arguments_of(spec.params),
+        "priority": job.priority or None,
+        "workspace_id": job.team_id,
+    }
+
+
 Maker = tuple[str, Callable[[Job], dict[str, Any]]]
-MAKERS: Mapping[tuple[str, str], Maker] = {
-    (TRAINING_V1.name, "diffusion_pipe"): ("/api/v1/training/start", _training_v1),
-    (JOBS.name, "script"): ("/api/v1/training/jobs", _script),
-    (PREPROCESSING.name, "preprocessing"): ("/api/v1/preprocessing/start", _preprocessing),
+#: dialect, engine and, where the engine knows several, the task
+MAKERS: Mapping[tuple[str, str, str | None], Maker] = {
+    (TRAINING_V1.name, "diffusion_pipe", None): ("/api/v1/training/start", _training_v1),
+    (JOBS.name, "script", None): ("/api/v1/training/jobs", _script),
+    (PREPROCESSING.name, "preprocessing", None): ("/api/v1/preprocessing/start", _preprocessing),
+    (YOLO_PLATFORM.name, "ultralytics", "train"): ("/api/v1/train/jobs", _yolo),
 }

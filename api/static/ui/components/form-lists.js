@@ -24,6 +24,6 @@ export function PairsInput({ told, value, change }) {
     change(Object.keys(given).length ? given : undefined);
   };
   return html`<div class="pairs">${rows.map(([name, text], index) => html`<div key=${index}>
-    <input ...${index === 0 ? told : { "aria-label": t("pair_name") }} type="text" autocomplete="off" spellcheck="false" placeholder=${t("pair_name")} value=${name} onInput=${(event) => put(index, 0, event.currentTarget.value)} />
-    <input aria-label=${t("pair_value")} type="text" autocomplete="off" spellcheck="false" placeholder=${t("pair_value")} value=${text} onInput=${(event) => put(index, 1, event.currentTarget.value)} /></div>`)}</div>`;
+    <input ...${index === 0 ? told : { "aria-label": t("pair_name") }} type="text" autocomplete="off" spellcheck=${false} placeholder=${t("pair_name")} value=${name} onInput=${(event) => put(index, 0, event.currentTarget.value)} />
+    <input aria-label=${t("pair_value")} type="text" autocomplete="off" spellcheck=${false} placeholder=${t("pair_value")} value=${text} onInput=${(event) => put(index, 1, event.currentTarget.value)} /></div>`)}</div>`;
 }

@@ -107,7 +107,7 @@ function ChecksInput({ told, choices, value = [], change }) {
 /** A list of strings, one a line. */
 function LinesInput({ told, value, change }) {
   const set = (event) => change(event.currentTarget.value === "" ? undefined : event.currentTarget.value.split("\n"));
-  return html`<textarea ...${told} class="mono" rows=${Math.min(8, Math.max(2, value?.length ?? 0))} spellcheck="false" value=${(value ?? []).join("\n")} onInput=${set} placeholder=${t("one_a_line")}></textarea>`;
+  return html`<textarea ...${told} class="mono" rows=${Math.min(8, Math.max(2, value?.length ?? 0))} spellcheck=${false} value=${(value ?? []).join("\n")} onInput=${set} placeholder=${t("one_a_line")}></textarea>`;
 }
 
 /** A value of any type: what reads as JSON is that, all else is text. */
@@ -144,6 +144,6 @@ function JsonInput({ told, value, change }) {
       setWrong(true);
     }
   };
-  return html`<textarea ...${told} class="mono" rows=${text.length > 60 ? 3 : 1} spellcheck="false" value=${text} onInput=${set} placeholder="JSON"></textarea>
+  return html`<textarea ...${told} class="mono" rows=${text.length > 60 ? 3 : 1} spellcheck=${false} value=${text} onInput=${set} placeholder="JSON"></textarea>
     ${wrong && html`<p class="error" role="alert">${t("invalid_json")}</p>`}`;
 }

@@ -16,7 +16,7 @@ export const KINDS = [
   },
   {
     name: "ultralytics", engine: "ultralytics", path: "/api/v1/train/jobs", id: (made) => made.job_id,
-    first: ["model_name", "epochs", "imgsz", "batch", "device"], suggest: { dataset_id: ["/api/v1/datasets", "datasets", (one) => [one.id ?? one.dataset_id, one.name ?? one.filename]] },
+    first: ["model_name", "epochs", "imgsz", "batch", "device"], suggest: { dataset_id: ["/api/v1/datasets", "datasets", (one) => [one.dataset_id, one.filename]] },
   },
   {
     name: "kraken", engine: "kraken", path: "/api/v1/ocr/models/{model_id}/train", id: (made) => made.task_id,
