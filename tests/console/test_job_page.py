@@ -89,7 +89,11 @@ def long_log(site: Service) -> str:
         "sys.exit('it went wrong <b>here</b>')\n"
     )
     wanted = {"name": "Long", "framework": "pytorch", "script_path": str(script), "cpu": 1, "memory": 1 << 30, "gpu": 0}
-    job = str(site.call("POST", "/jobs", wanted).body["data"]["job_id"])
+    token = site.call("POST", "/api/v1/auth/tokens", {"label": "test"}).expect(201)[
+        "token"
+    ]  # this dialect asks everybody
+    made = site.call("POST", "/jobs", wanted, headers={"Authorization": f"Token {token}"})
+    job = str(made.body["data"]["job_id"])
     site.wait_status(job, "failed", deadline=60)
     return job
 

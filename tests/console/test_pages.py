@@ -202,3 +202,39 @@ def test_about_says_what_can_be_trained(open_house: Service, visit: Visitor) -> 
     trainers = page.get_by_role("region", name="Trainers")
     expect(trainers).to_contain_text("diffusion_pipe")
     expect(trainers.get_by_text("Ready").first).to_be_visible()
+
+
+PLACES = {
+    "/new": "Start the job",
+    "/new?engine=ultralytics": "dataset_id",
+    "/queue": "Nothing waits.",
+    "/people": "Your tokens",
+    "/webhooks": "No webhook yet.",
+    "/about": "Trainers",
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_serious_for_axe(open_house: Service, visit: Visitor, scheme: str) -> None:
+    for place, text in PLACES.items():
+        here = visit(open_house.url, color_scheme=scheme, reduced_motion="reduce")
+        page = here.go(place)
+        expect(page.get_by_text(text).first).to_be_visible()
+        assert here.axe() == [], place
+        if place == "/people":
+            page.get_by_role("button", name="New token").click()
+            assert here.axe() == [], "the dialog"
+        page.context.close()
+
+
+def test_a_phone_scrolls_one_way(open_house: Service, visit: Visitor) -> None:
+    here = visit(open_house.url, viewport={"width": 390, "height": 844}, locale="zh-CN")
+    for place in PLACES:
+        page = here.go(place)
+        expect(page.locator("main h1")).to_be_visible()
+        page.wait_for_function("!document.querySelector('.loading')")
+        assert page.evaluate(
+            "document.querySelector('main').scrollWidth <= document.querySelector('main').clientWidth"
+        ), place
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place
+        page.goto("about:blank")

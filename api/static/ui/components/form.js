@@ -20,7 +20,7 @@ export function SchemaForm({ schema, value, change, errors = [], first = [], sug
   const required = schema.required ?? [];
   const names = Object.keys(schema.properties ?? {});
   const wanted = (name) => first.some((path) => path === prefix + name || path.startsWith(`${prefix}${name}.`));
-  const order = (name) => (required.includes(name) ? -1 : first.findIndex((path) => path === prefix + name || path.startsWith(`${prefix}${name}.`)));
+  const order = (name) => first.findIndex((path) => path === prefix + name || path.startsWith(`${prefix}${name}.`)); // what is only required comes first
   const plain = names.filter((name) => required.includes(name) || wanted(name)).sort((a, b) => order(a) - order(b));
   const folded = names.filter((name) => !plain.includes(name));
   const wrong = folded.some((name) => errors.some((error) => under(error.field, prefix + name)));

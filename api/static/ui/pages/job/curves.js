@@ -10,6 +10,7 @@ import { t } from "../job.text.js";
 
 const POINTS = 1000; // of a line
 const EVERY = 2000; // ms between two readings
+const LONGEST = 40; // characters of a name
 const MOST = 6; // jobs in one chart: as many as there are colours
 
 const listed = (text) => (text ? text.split(",").filter(Boolean) : []);
@@ -29,11 +30,16 @@ export function Curves({ job }) {
   useFresh(ids, () => (reload(), metrics.length === 0 && reloadNames()), [reload, reloadNames, metrics.length]);
 
   const name = (id) => (id === job.task_id ? job.name : (called?.find((one) => one.task_id === id)?.name ?? id));
+  const label = (id) => { // short, and another for each job
+    const twice = ids.some((one) => one !== id && name(one) === name(id));
+    const short = name(id).length > LONGEST ? `${name(id).slice(0, LONGEST)}…` : name(id);
+    return twice ? `${short} ${id.slice(-6)}` : short;
+  };
   const toggle = (key) => {
     const next = chosen.includes(key) ? chosen.filter((one) => one !== key) : [...chosen, key];
     refine({ metrics: next.join(",") });
   };
-  const tools = html`${others.map((id) => html`<span class="chip" key=${id}>${name(id)}<button type="button" class="button quiet small" aria-label=${t("not_compared", { name: name(id) })} onClick=${() => refine({ with: others.filter((one) => one !== id).join(",") })}><${Icon} name="close" size=${12} /></button></span>`)}
+  const tools = html`${others.map((id) => html`<span class="chip" key=${id} title=${name(id)}><span>${label(id)}</span><button type="button" class="button quiet small" aria-label=${t("not_compared", { name: name(id) })} onClick=${() => refine({ with: others.filter((one) => one !== id).join(",") })}><${Icon} name="close" size=${12} /></button></span>`)}
     ${metrics.length > 0 && others.length < MOST - 1 && html`<${Button} kind="small" run=${async () => setChoosing(true)}>${t("compare")}<//>`}`;
   return html`<${Panel} title=${t("metrics")} tools=${tools}>
     ${metrics.length > 1 && html`<div class="picks" role="group" aria-label=${t("metric")}>${metrics.map((one) => html`<button key=${keyOf(one)} type="button" aria-pressed=${chosen.includes(keyOf(one))} onClick=${() => toggle(keyOf(one))}>
@@ -41,7 +47,7 @@ export function Curves({ job }) {
     ${(problem ?? unknown) && html`<${Problem} problem=${problem ?? unknown} />`}
     ${names && metrics.length === 0 ? html`<${Empty} title=${t("no_metrics")} />`
       : data && html`<div class=${`charts ${data.length > 1 ? "many" : ""}`}>${data.map(({ key, lines }) => html`<div key=${key}>${data.length > 1 && html`<h3>${key.split(" ").slice(1).join(" ")}</h3>`}
-          <${Chart} name=${key.split(" ").slice(1).join(" ")} lines=${lines.map((line) => ({ name: ids.length > 1 ? name(line.id) : key.split(" ").slice(1).join(" "), points: line.points }))} height=${data.length > 1 ? 200 : 260} /></div>`)}</div>`}
+          <${Chart} name=${key.split(" ").slice(1).join(" ")} lines=${lines.map((line) => ({ name: ids.length > 1 ? label(line.id) : key.split(" ").slice(1).join(" "), points: line.points }))} height=${data.length > 1 ? 200 : 260} /></div>`)}</div>`}
     ${choosing && html`<${Chooser} job=${job} taken=${ids} close=${() => setChoosing(false)} choose=${(id) => (setChoosing(false), refine({ with: [...others, id].join(",") }))} />`}
   <//>`;
 }

@@ -22,7 +22,7 @@ export function Log({ id }) {
     if (following) element.scrollTop = element.scrollHeight;
     else if (view.anchor) {
       const row = element.querySelector(`[data-line="${view.anchor.line}"]`);
-      if (row) element.scrollTop += row.offsetTop - element.scrollTop - view.anchor.top;
+      if (row) element.scrollTop = row.offsetTop - view.anchor.top;
       view.anchor = null;
     }
   }, [lines, following]);
@@ -40,6 +40,7 @@ export function Log({ id }) {
   const found = async (number) => {
     setMark(number);
     await view.around(number, box.current.clientHeight / 3);
+    box.current?.scrollIntoView({ block: "nearest" });
   };
   const tools = html`<select aria-label=${t("level")} value=${level} onChange=${(event) => setLevel(event.currentTarget.value)}>
       <option value="">${t("every_level")}</option>${LEVELS.map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select>

@@ -56,9 +56,9 @@ export function formSchema(kind, { engines, schemas }, value) {
   const schema = schemas[kind.path];
   if (!schema || kind.name !== "diffusion_pipe") return schema;
   const engine = engines.diffusion_pipe.parameters;
-  const { save, optimization, eval: evaluation, ...flat } = engine.properties.config.properties; // the groups say the same twice
+  const { save, optimization, eval: evaluation, model: table, ...flat } = engine.properties.config.properties; // the groups say the same twice
   const { directories, ...dataset } = engine.properties.dataset.properties;
-  const config = { ...engine.properties.config, properties: { ...flat, model: model(engine, value.model_type, flat.model) }, required: value.model_type ? ["model"] : [] };
+  const config = { ...engine.properties.config, properties: value.model_type ? { ...flat, model: model(engine, value.model_type, table) } : flat, required: value.model_type ? ["model"] : [] };
   return {
     ...schema, required: ["model_type", "dataset", "config"],
     properties: {

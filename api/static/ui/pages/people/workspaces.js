@@ -26,7 +26,7 @@ export function Workspaces({ admin }) {
       ${problem ? html`<${Problem} problem=${problem} retry=${reload} />` : !data ? html`<${Loading} />`
         : data.length === 0 ? html`<${Empty} title=${t("no_workspaces")} curl=${admin && "python run.py workspace add NAME"}>${t("no_workspaces_more")}<//>`
         : html`<ul class="rows workspaces">${data.map((one) => html`<li key=${one.id}><div><b>${one.name}</b> <small>${t("number", { id: one.id })}</small></div>
-            <div class="chips">${one.members.map((user) => html`<span class="chip" key=${user.id}>${user.name}${admin && html`<button type="button" class="button quiet small" aria-label=${t("leave_one", { name: user.name, workspace: one.name })} onClick=${() => leave(one, user)}><${Icon} name="close" size=${12} /></button>`}</span>`)}
+            <div class="chips">${one.members.map((user) => html`<span class="chip" key=${user.id}><span>${user.name}</span>${admin && html`<button type="button" class="button quiet small" aria-label=${t("leave_one", { name: user.name, workspace: one.name })} onClick=${() => leave(one, user)}><${Icon} name="close" size=${12} /></button>`}</span>`)}
               ${admin && html`<${Button} kind="small" run=${async () => setJoining(one)}>${t("add_member")}<//>`}</div></li>`)}</ul>`}
     <//>
     ${adding && html`<${FormDialog} title=${t("add_workspace")} schema=${named(t("name"))} action=${t("add_workspace")} close=${() => setAdding(false)} send=${async (value) => (await post(BASE, value), await reload())} />`}
