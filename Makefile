@@ -6,8 +6,11 @@ STAMP := $(VENV)/.installed
 KRAKEN := .venv-kraken
 KRAKEN_STAMP := $(KRAKEN)/.installed
 CAPTIONS := .venv-captions
+# tests that have a target of their own: a marker each
+OWN := slow console kraken captions yolo infer postgres deploy slurm
+EMPTY :=
 
-.PHONY: help setup demo kraken test test-console test-slow test-kraken test-captions test-yolo lint types arch bench docs check clean
+.PHONY: help setup demo kraken test $(addprefix test-,$(OWN)) chromium lint types arch bench docs check clean
 
 help:
 	@echo "make demo       set up, then train the bundled small diffusion model through the API"
@@ -18,6 +21,10 @@ help:
 	@echo "make test-kraken set up both, then the tests that really train with kraken"
 	@echo "make test-captions  the florence2 captioner, with transformers in $(CAPTIONS)"
 	@echo "make test-yolo  real YOLO trainings on the CPU (some minutes)"
+	@echo "make test-slurm  jobs on a real Slurm of two nodes on loopback (needs root; installs slurm-wlm and munge)"
+	@echo "make test-postgres  the tests of the store, of the dialects and of two services, over PostgreSQL"
+	@echo "make test-deploy  the service behind a real nginx, as deploy/ has it"
+	@echo "make test-infer inference with real models, its videos played in Chromium"
 	@echo "make check      lint, types and layers"
 	@echo "make bench      measure, as ratios to a baseline of the same run"
 	@echo "make docs       write docs/openapi.json"
@@ -45,13 +52,15 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not kraken and not captions and not yolo and not console"
+	$(BIN)/python -m pytest -m "not ($(subst $(EMPTY) $(EMPTY), or ,$(OWN)))"
 
-test-console: setup
+test-console: setup chromium
+	$(BIN)/python -m pytest -m console tests/console
+
+chromium:
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-noto-cjk >/dev/null; } || \
-	  { echo "test-console CANNOT RUN: there is no chromium, and it cannot be installed here (apt-get install chromium)" >&2; exit 1; }
-	$(BIN)/python -m pytest -m console tests/console
+	  { echo "$(MAKECMDGOALS) CANNOT RUN: there is no chromium, and it cannot be installed here (apt-get install chromium)" >&2; exit 1; }
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
@@ -72,6 +81,39 @@ $(CAPTIONS)/.installed: requirements/captions.txt $(STAMP)
 
 test-yolo: setup
 	$(BIN)/python -m pytest -m yolo tests/yolo
+
+# as root where Slurm is missing it is installed; where it cannot be had the tests fail and say why
+test-slurm: setup
+	@command -v slurmctld >/dev/null && command -v munged >/dev/null || test "$$(id -u)" != 0 || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends slurm-wlm munge; } \
+	  || echo "slurm-wlm and munge could not be installed"
+	$(BIN)/python -m pytest -m slurm tests/slurm
+
+# the store, what supervises, three dialects and the whole way of a job; other code never sees which database it is
+POSTGRES_SELECTION := $(addprefix tests/unit/test_,store_feed.py store_jobs.py store_lists.py store_metrics.py \
+  queue.py migrate.py accounts.py ingest.py supervisor.py webhooks.py admin.py) \
+  $(addprefix tests/dialects/test_,training_v1.py jobs.py auth.py ocr_status.py webhooks.py) \
+  tests/acceptance/test_lifecycle.py
+
+test-postgres: setup
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	    echo "Installing PostgreSQL ..." && mkdir -p /etc/postgresql-common && \
+	    { test -e /etc/postgresql-common/createcluster.conf || \
+	      echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf; } && \
+	    apt-get install -qq -y postgresql >/dev/null; } || \
+	  { echo "test-postgres: there is no PostgreSQL server here, and only root on Debian can install it"; exit 1; }
+	$(BIN)/python -m pytest -m "postgres and not slow" tests/unit tests/acceptance
+	TRAINYARD_TEST_DATABASE=postgres $(BIN)/python -m pytest -m "not slow and not postgres and not deploy" $(POSTGRES_SELECTION)
+
+test-deploy: setup
+	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || \
+	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	    echo "Installing nginx ..." && apt-get install -qq -y --no-install-recommends nginx-light >/dev/null; } || \
+	  { echo "test-deploy: there is no nginx here, and only root on Debian can install it"; exit 1; }
+	$(BIN)/python -m pytest -m deploy tests/acceptance
+test-infer: setup chromium
+	$(BIN)/python -m pytest -m infer tests/infer
 
 check: lint types arch
 

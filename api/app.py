@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sys
@@ -16,6 +15,7 @@ from threading import Event
 from flask import Flask
 from flask_smorest import Api
 
+from api.executors import build_executor
 from api.models.ocr import Page
 from api.models.room import Room
 from api.routes import annotations as annotation_routes
@@ -24,6 +24,7 @@ from api.routes import (
     console,
     documentation,
     drafts,
+    infer,
     observe,
     ocr,
     ocr_status,
@@ -41,6 +42,7 @@ from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
+from api.routes.standby import install_standby
 from api.services.accounts import AccountService
 from api.services.annotations import Annotations
 from api.services.captions import Captions
@@ -50,6 +52,7 @@ from api.services.deliveries import Deliverer, Sender
 from api.services.document_import import DocumentFiles, Ingestion
 from api.services.documents import DocumentService
 from api.services.endings import Endings, in_turn
+from api.services.engine_queue import EngineQueue
 from api.services.engines.base import Engine
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
 from api.services.engines.kraken import KrakenEngine
@@ -59,17 +62,26 @@ from api.services.engines.preprocessing import Keys, PreprocessingEngine
 from api.services.engines.preprocessing.captioners import CaptionSettings
 from api.services.engines.script import ScriptEngine
 from api.services.engines.ultralytics import UltralyticsEngine
-from api.services.executors.local import LocalExecutor
+from api.services.executors.base import ClusterExecutor
 from api.services.executors.short import ShortExecutor
-from api.services.feed import Feed
+from api.services.executors.warm import WarmExecutor
+from api.services.feed import EventWatch, Feed
+from api.services.fitting import ClusterFitting, Fitting, MachineFitting
 from api.services.gpus.base import GpuSource
+from api.services.gpus.cluster import ClusterSource
 from api.services.gpus.desk import GpuDesk
 from api.services.gpus.monitor import GpuMonitor
 from api.services.gpus.nvml import NvmlSource
 from api.services.history import History
+from api.services.infer_files import InferFiles
+from api.services.infer_gpu import InferGpu
+from api.services.infer_process import InferLimits, InferProcess
+from api.services.infer_sessions import InferSessions
+from api.services.inference import Inference, SizeLimits
 from api.services.jobs import JobService
 from api.services.label_import import LabelImport
 from api.services.label_upload import LabelUpload
+from api.services.leadership import Leadership
 from api.services.machine import MachineMonitor, usable_cores, usable_memory
 from api.services.ocr_training import OcrTrainingService
 from api.services.ocr_training_end import model_keeper
@@ -106,34 +118,6 @@ from api.version import VERSION
 log = logging.getLogger(__name__)
 MAX_STREAMS = 128
 MOST_RATIO = 200  # of one file of an archive, unpacked to packed
-
-
-class DataDirectoryBusy(RuntimeError):
-    """Another service works on this data directory."""
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryLock:
-    """Held for as long as the service lives; the kernel drops it on any death."""
-
-    descriptor: int
-
-    @classmethod
-    def take(cls, data_dir: Path) -> DirectoryLock:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(data_dir / "service.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-            os.close(descriptor)
-            raise DataDirectoryBusy(f"the data directory {data_dir} is in use by pid {holder}") from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        return cls(descriptor)
-
-    def release(self) -> None:
-        os.close(self.descriptor)
 
 
 #: what every child finds in its environment unless the service's own says otherwise
@@ -230,6 +214,34 @@ def build_yolo(settings: Settings, db: Database, accounts: AccountService, path:
     return Yolo(datasets, made, written, LabelUpload(db, made, written, limits))
 
 
+def build_inference(
+    settings: Settings,
+    db: Database,
+    accounts: AccountService,
+    models: YoloModels,
+    gpus: GpuDesk,
+    environ: Mapping[str, str],
+) -> Inference:
+    path, libraries = environ.get("PATH", os.defpath), environ.get("LD_LIBRARY_PATH", "")
+    process = InferProcess(
+        WarmExecutor(ROOT, settings.yolo_python, path, libraries),
+        InferGpu(db, gpus, settings.infer_device == "auto" and settings.executor == "local"),
+        InferLimits(
+            settings.infer_models,
+            settings.infer_idle,
+            settings.infer_memory,
+            settings.infer_seconds,
+            settings.infer_video_seconds,
+        ),
+        home=settings.data_dir / "tmp" / "inference",
+        weights=settings.data_dir / "weights",
+        log_file=settings.log_dir / "inference.log",
+    )
+    sessions = InferSessions(db, InferFiles(settings.data_dir), keep=settings.infer_keep)
+    sizes = SizeLimits(settings.infer_image_bytes, settings.infer_video_bytes)
+    return Inference(process, models, sessions, accounts, sizes)
+
+
 def build_model_uploads(
     settings: Settings,
     db: Database,
@@ -265,6 +277,13 @@ def machine_room(settings: Settings) -> Room:
     return Room(places=settings.workers, cores=cores, memory=memory)
 
 
+def build_leadership(settings: Settings, db: Database, feed: Feed, accounts: AccountService) -> Leadership:
+    """Where another service may write the same database, its events are looked for."""
+    lock = db.backend.supervisor_lock()
+    shared = () if lock is None else (EventWatch(db, feed).look,)
+    return Leadership(settings.data_dir, lock, standing_by=(accounts.flush_usage,), always=shared)
+
+
 def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: GpuSource | None = None) -> Services:
     """Everything of one service, not yet started. `gpu_source`: instead of the driver."""
     try:
@@ -288,9 +307,12 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     keys = Keys()
     prepared = PreparedDatasets(db, settings.data_dir / "datasets", ended=keys.forget)
     engines = build_engines(settings, pages_of(db), prepared.directory, keys)
-    executor, feed = LocalExecutor(), Feed()
+    executor, feed = build_executor(settings, environ), Feed()
+    cluster = executor if isinstance(executor, ClusterExecutor) else None
     machine = MachineMonitor(settings.data_dir)
-    source = gpu_source or NvmlSource(environ.get("CUDA_VISIBLE_DEVICES"))
+    source = gpu_source or (
+        NvmlSource(environ.get("CUDA_VISIBLE_DEVICES")) if cluster is None else ClusterSource(cluster.state)
+    )
     monitor = GpuMonitor(source, also=(machine.turn,))
     files = DocumentFiles(settings.data_dir)
     files.prepare()
@@ -318,10 +340,17 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
             ingestion.sweep,
             lambda: jobs.forget_requests(),
             lambda: preparing.tidy(),
+            lambda: inference.tidy(),
         ),
     )
-    gpus = GpuDesk(monitor, db, supervisor.own_pids)
-    queue = QueueDesk(db, gpus, room, per_user=settings.max_running_per_user)
+    gpus = GpuDesk(monitor, db, lambda: supervisor.own_pids() | inference.process.pids())
+    inference = build_inference(settings, db, accounts, models, gpus, environ)
+    per_user = settings.max_running_per_user
+    handed = None if supervisor.handover is None else EngineQueue(parts, supervisor.handover)
+    queue = QueueDesk(
+        db, gpus, lambda: room if cluster is None else cluster.state().room, per_user=per_user, engine=handed
+    )
+    fitting: Fitting = MachineFitting(gpus, room) if cluster is None else ClusterFitting(cluster)
     jobs = JobService(
         db,
         engines,
@@ -331,7 +360,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         feed,
         gpus,
         grace=settings.stop_grace,
-        machine=room,
+        fitting=fitting,
         max_queued=settings.max_queued_per_user,
         endings=endings,
     )
@@ -356,7 +385,9 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         machine=machine,
         engines=engines,
         supervisor=supervisor,
+        cluster=cluster,
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
+        leadership=build_leadership(settings, db, feed, accounts),
         yolo=yolo.datasets,
         models=models,
         trainings=YoloTraining(jobs, yolo.datasets, yolo.label_files, models, accounts, settings.data_dir / "weights"),
@@ -367,6 +398,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
         model_uploads=build_model_uploads(settings, db, accounts, models, engines, path),
         model_jobs=YoloModelJobs(db, jobs, models, yolo.datasets, lambda: bool(gpus.known())),
         charts=YoloCharts(db, models, settings.data_dir / "matplotlib"),
+        inference=inference,
         train_server=TrainServer(db, jobs, train_sets, gpus, settings.data_dir / "weights", roots),
         feed=feed,
         streams=Streams(MAX_STREAMS),
@@ -379,28 +411,44 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
 def start(services: Services) -> None:
     """From here on trainings are followed and started."""
     services.accounts.ensure_operator()
+    if services.cluster is not None:
+        services.cluster.start()
     services.gpus.monitor.start()
+    services.leadership.start(lambda: lead(services), lambda: follow(services))
+
+
+def lead(services: Services) -> None:
+    """What one service of a data directory does: puts right what a crash has left, supervises, sends webhooks."""
     services.jobs.finish_removals()
     services.documents.sweep()
     services.prepared.recover()
     services.yolo.sweep()
     services.label_files.recover()
+    services.inference.sweep()
     services.models.sweep()
     services.train_server.sweep()
     services.supervisor.start()
     services.webhooks.deliverer.start()
 
 
+def follow(services: Services) -> bool:
+    """Leads no more; whether all of it has ended."""
+    services.webhooks.deliverer.stop()
+    return services.supervisor.close()
+
+
 def stop(services: Services) -> None:
     """Running trainings go on without us."""
     services.closing.set()
     services.feed.notify()
-    services.supervisor.close()
     services.yolo.close()
+    services.inference.close()
     services.model_uploads.close()
     services.train_server.close()
-    services.webhooks.deliverer.stop()
+    services.leadership.close()
     services.gpus.monitor.stop()
+    if services.cluster is not None:
+        services.cluster.close()
     services.db.close()
 
 
@@ -418,6 +466,7 @@ BLUEPRINTS = (
     ocr.blueprint,
     ocr_status.blueprint,
     *yolo_datasets.BLUEPRINTS,
+    *infer.BLUEPRINTS,
     *yolo_training.BLUEPRINTS,
     *yolo_logs.BLUEPRINTS,
     *annotation_routes.BLUEPRINTS,
@@ -444,6 +493,7 @@ def build_app(services: Services) -> Flask:
     )
     app.extensions["trainyard"] = services
     install_requests(app)
+    install_standby(app)
     api = Api(app)
     install_errors(app)  # after flask-smorest, whose own handlers these replace
     for blueprint in BLUEPRINTS:

@@ -1,4 +1,4 @@
-"""`python run.py`: serve | user | token | workspace | doctor."""
+"""`python run.py`: serve | user | token | workspace | doctor | backup | restore."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import api.admin as admin
+import api.backup as backup
 import api.doctor as doctor
 from api.settings import SETTINGS, SettingError, Settings, add_flags, load
 from api.version import VERSION
 
-COMMANDS = ("serve", "user", "token", "workspace", "doctor")
+COMMANDS = ("serve", "user", "token", "workspace", "doctor", "backup", "restore")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     admin.add_commands(commands)
     check = commands.add_parser("doctor", help="check the set-up and say what is missing", allow_abbrev=False)
     add_flags(check)
+    backup.add_commands(commands)
     return top
 
 
@@ -55,6 +57,8 @@ def main(arguments: Sequence[str]) -> int:
         return serve(settings)
     if chosen.command == "doctor":
         return doctor.run(settings)
+    if chosen.command in ("backup", "restore"):
+        return backup.run(chosen, settings)
     return admin.run(chosen, settings)
 
 
@@ -62,15 +66,20 @@ def serve(settings: Settings) -> int:
     """Until SIGTERM or SIGINT; exit status 0 then."""
     from api import app as composition
     from api.logs import configure
-    from api.services.store.database import DamagedDatabase
+    from api.services.store.database import DamagedDatabase, is_postgres
     from api.serving import ServeError
+    from api.utils.locks import DataDirectoryBusy, DirectoryLock
     from api.utils.memory import calm_collector
     from api.web import build_server
 
     configure(settings.log_format)
-    try:
-        lock = composition.DirectoryLock.take(settings.data_dir)
-    except (composition.DataDirectoryBusy, OSError) as problem:
+    half = backup.unfinished(settings)
+    if half is not None:
+        print(f"run.py: {half}", file=sys.stderr)
+        return 1
+    try:  # with PostgreSQL a second service may stand by: see api.services.leadership
+        lock = None if is_postgres(settings.database_url) else DirectoryLock.take(settings.data_dir)
+    except (DataDirectoryBusy, OSError) as problem:
         print(f"run.py: {problem}", file=sys.stderr)
         return 1
     try:
@@ -96,5 +105,6 @@ def serve(settings: Settings) -> int:
     services.feed.notify()
     server.close(4.0)
     composition.stop(services)
-    lock.release()
+    if lock is not None:
+        lock.release()
     return 0

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from api.app import build_engines
+from api.executors import build_executor
+from api.services.executors.base import ClusterExecutor
 from api.services.gpus.nvml import NvmlSource
+from api.services.store.database import NoDriver, backend_of
 from api.settings import BUNDLED_TRAINER, Settings
 
 MARKS = {True: "ok     ", False: "MISSING", None: "note   "}
@@ -26,7 +28,11 @@ class Finding:
 
 def run(settings: Settings) -> int:
     """Prints the findings; 1 if something that the service needs is missing."""
-    findings = [*_directories(settings), *_database(settings), *_gpus(), *_engines(settings), _frameworks()]
+    executor = build_executor(settings, os.environ)
+    cluster = executor if isinstance(executor, ClusterExecutor) else None
+    findings = [*_directories(settings), *_database(settings)]
+    findings += [*_gpus()] if cluster is None else [Finding(*told) for told in cluster.check()]
+    findings += [*_engines(settings), _frameworks()]
     for finding in findings:
         print(f"{MARKS[finding.fine]} {finding.text}")
     missing = sum(1 for finding in findings if finding.fine is False)
@@ -59,16 +65,11 @@ def _writable(name: str, directory: Path) -> Finding:
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
-    path = Path(settings.database_url.removeprefix("sqlite:///"))
-    if not path.exists():
-        yield Finding(None, f"database {path} will be made at the first start")
-        return
     try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.Error as problem:
-        verdict = str(problem)
-    yield Finding(verdict == "ok", f"database {path}" + ("" if verdict == "ok" else f" is damaged: {verdict}"))
+        fine, told = backend_of(settings.database_url).examine()
+    except NoDriver as problem:
+        fine, told = False, str(problem)
+    yield Finding(fine, f"database {told}")
 
 
 def _gpus() -> Iterator[Finding]:

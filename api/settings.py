@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +14,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from api.setting_values import choices, flags, slurm_name
+
 PREFIX = "TRAINYARD_"
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLED_TRAINER = ROOT / "examples" / "mini_diffusion_pipe"
+
+
+DATABASE_SECRETS = frozenset({"PGPASSWORD", "PGPASSFILE"})  # libpq's, and no training's business
+DATABASES = ("sqlite:///", "postgresql+psycopg://")
 
 
 class SettingError(ValueError):
@@ -133,7 +140,7 @@ def _under_data(name: str) -> Callable[[Mapping[str, Any]], str]:
 SETTINGS: tuple[Setting, ...] = (
     Setting("data_dir", _path, "./data", "everything the service writes, unless set apart below", "DIR"),
     Setting("database_url", str, lambda s: f"sqlite:///{s['data_dir'] / 'trainyard.db'}",
-            "where jobs, metrics and accounts are kept (SQLite)", "URL"),
+            "where jobs, metrics and accounts are kept: SQLite, or postgresql+psycopg://USER@HOST/NAME", "URL"),
     Setting("config_dir", _path, _under_data("configs"), "generated training configurations", "DIR"),
     Setting("log_dir", _path, _under_data("logs"), "job logs", "DIR"),
     Setting("output_dir", _path, _under_data("training_runs"), "job outputs", "DIR"),
@@ -169,6 +176,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("max_dataset_bytes", _integer(1, 1 << 50), str(50 * 1024**3),
             "largest size of an uploaded YOLO dataset, unpacked", "BYTES"),
     Setting("prepare_seconds", _seconds, "3600", "longest time that preparing a YOLO dataset may take", "SECONDS"),
+    Setting("infer_device", _choice("auto", "cpu"), "auto",
+            "auto: inference takes a GPU that is free and that no job waits for, else the CPU"),
+    Setting("infer_models", _integer(1, 1000), "4", "models that inference keeps loaded", "N"),
+    Setting("infer_idle", _seconds, "300",
+            "seconds after which inference unloads a model, and ends its process, that nobody used", "SECONDS"),
+    Setting("infer_memory", _integer(1 << 28, 1 << 50), str(4 * 1024**3),
+            "bytes of memory that the inference process may use beyond its libraries", "BYTES"),
+    Setting("infer_seconds", _seconds, "60",
+            "seconds without a sign of life after which the inference process is ended", "SECONDS"),
+    Setting("infer_keep", _seconds, "604800", "seconds for which results of inference are kept", "SECONDS"),
+    Setting("infer_image_bytes", _integer(1, 1 << 30), str(32 * 1024**2), "largest image for inference", "BYTES"),
+    Setting("infer_video_bytes", _integer(1, 1 << 50), str(2 * 1024**3), "largest video for inference", "BYTES"),
+    Setting("infer_video_seconds", _seconds, "3600", "longest video for inference", "SECONDS"),
     Setting("auth", _choice("auto", "required", "off"), "auto",
             "auto: the local operator needs no token on loopback; required: everybody; off: nobody, loopback only"),
     Setting("insecure", _switch, "false", "allow --auth off on an address other than loopback"),
@@ -182,7 +202,21 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("max_queued_per_user", _integer(0, 10**6), "0", "waiting jobs of one user; 0: no limit", "N"),
     Setting("on_failure", _choice("continue", "hold"), "continue",
             "hold: when a job fails, what its owner has waiting is held back until it is released"),
-    Setting("executor", _choice("local"), "local", "where jobs run"),
+    Setting("executor", _choice("local", "slurm"), "local", "where jobs run: on this machine, or on a Slurm cluster"),
+    Setting("shared_dir", _paths, "",
+            "directories that this machine and every node of the cluster see under the same path, separated by ':'; "
+            "what jobs read and write lies there", "DIRS"),
+    Setting("node_python", _interpreter, "",
+            "the interpreter on the nodes that watches over a job (default: the service's own)", "FILE"),
+    Setting("slurm_partition", slurm_name, "", "Slurm's partition for jobs (default: Slurm's own)", "NAME"),
+    Setting("slurm_account", slurm_name, "", "the account that Slurm charges jobs to", "NAME"),
+    Setting("slurm_qos", slurm_name, "", "Slurm's quality of service for jobs", "NAME"),
+    Setting("slurm_extra", flags, "", "further flags of sbatch, as in a shell: --constraint=a100 --mem=16G", "FLAGS"),
+    Setting("slurm_allow", choices, "",
+            "what a job may choose for itself: partition=debug,partition=gpu,qos=high,account=vision", "WORDS"),
+    Setting("slurm_nice", _integer(0, 10**6), "100",
+            "how much lower Slurm ranks a job for each level of priority below 10; 0: priorities are not handed on",
+            "N"),
     Setting("trusted_hosts", _words, "", "further Host names to answer to, separated by commas", "NAMES"),
     Setting("cors_origins", _words, "", "web origins whose pages may use the API, separated by commas", "ORIGINS"),
     Setting("webhook_allowed_hosts", _words, "",
@@ -198,7 +232,7 @@ class Settings:
     """The values in force."""
 
     data_dir: Path
-    database_url: str
+    database_url: str = field(repr=False)  # may hold a password
     config_dir: Path
     log_dir: Path
     output_dir: Path
@@ -221,6 +255,15 @@ class Settings:
     max_archive_files: int
     max_dataset_bytes: int
     prepare_seconds: float
+    infer_device: str
+    infer_models: int
+    infer_idle: float
+    infer_memory: int
+    infer_seconds: float
+    infer_keep: float
+    infer_image_bytes: int
+    infer_video_bytes: int
+    infer_video_seconds: float
     auth: str
     insecure: bool
     host: str
@@ -233,6 +276,14 @@ class Settings:
     max_queued_per_user: int
     on_failure: str
     executor: str
+    shared_dir: tuple[Path, ...]
+    node_python: str
+    slurm_partition: str
+    slurm_account: str
+    slurm_qos: str
+    slurm_extra: tuple[str, ...]
+    slurm_allow: Mapping[str, frozenset[str]]
+    slurm_nice: int
     trusted_hosts: tuple[str, ...]
     cors_origins: tuple[str, ...]
     webhook_allowed_hosts: tuple[str, ...]
@@ -307,6 +358,8 @@ def _from_file(named: str | None, data_dir: Path) -> Mapping[str, str]:
 
 
 def _text(row: Setting, value: object) -> str:
+    if isinstance(value, list) and row.parse is flags:
+        return shlex.join(map(str, value))
     if isinstance(value, list):
         return (os.pathsep if row.parse is _paths else ",").join(str(part) for part in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -317,10 +370,13 @@ def is_loopback(host: str) -> bool:
 
 
 def _check(settings: Settings) -> None:
-    if not settings.database_url.startswith("sqlite:///"):
-        raise SettingError(f"{PREFIX}DATABASE_URL is {settings.database_url!r}; it must be sqlite:///PATH")
+    if not settings.database_url.startswith(DATABASES):
+        scheme = settings.database_url.partition("://")[0]  # the rest may hold a password
+        raise SettingError(f"{PREFIX}DATABASE_URL begins {scheme[:40]!r}; it must be {' or '.join(DATABASES)}...")
     if settings.openai_base_url and not settings.openai_model:
         raise SettingError(f"{PREFIX}OPENAI_BASE_URL is set and {PREFIX}OPENAI_MODEL is not; captions need both")
+    if settings.executor != "local":
+        _check_shared(settings)
     if settings.auth == "off" and not is_loopback(settings.host) and not settings.insecure:
         raise SettingError(
             f"{PREFIX}AUTH is off and {PREFIX}HOST is {settings.host}: anybody who can reach it could run code "
@@ -328,6 +384,24 @@ def _check(settings: Settings) -> None:
         )
 
 
+def _check_shared(settings: Settings) -> None:
+    """What a node must see lies where it sees it."""
+    if not settings.shared_dir:
+        raise SettingError(
+            f"{PREFIX}EXECUTOR is {settings.executor} and {PREFIX}SHARED_DIR is not set; "
+            "name the directory that this machine and the nodes share"
+        )
+    places = {name: (getattr(settings, name),) for name in ("data_dir", "config_dir", "log_dir", "output_dir")}
+    for name, directories in {**places, "allowed_roots": settings.allowed_roots}.items():
+        for directory in directories:
+            if not any(directory.is_relative_to(shared) for shared in settings.shared_dir):
+                shared = os.pathsep.join(map(str, settings.shared_dir))
+                raise SettingError(
+                    f"{PREFIX}{name.upper()} has {directory}, which does not lie under {PREFIX}SHARED_DIR ({shared}): "
+                    "the nodes would not find it"
+                )
+
+
 def environment(environ: Mapping[str, str], names: Sequence[str] = ()) -> dict[str, str]:
-    """What children inherit: the service's own environment less its settings."""
-    return {k: v for k, v in environ.items() if not k.startswith(PREFIX) or k in names}
+    """What children inherit: the service's own environment less its settings and secrets."""
+    return {k: v for k, v in environ.items() if k in names or not (k.startswith(PREFIX) or k in DATABASE_SECRETS)}

@@ -15,7 +15,7 @@ from api.services.access import Gate, HostPolicy, Refusal, RequestHead, local_op
 from api.services.container import Services
 from api.services.doorkeeper import FREE, Doorkeeper
 from api.serving import ServeOptions, Server
-from api.settings import is_loopback
+from api.settings import Settings, is_loopback
 
 JSON_BODY = 16 * 1024 * 1024  # bytes; only uploads may be larger
 LOGIN_BODY = 64 * 1024  # of a caller whom nobody knows yet
@@ -38,14 +38,22 @@ def is_preflight(head: RequestHead, origins: frozenset[str]) -> bool:
 
 #: where files are uploaded, as multipart/form-data
 UPLOADS = re.compile(r"/api/v1/ocr/documents/\d{1,18}/import|(?:/api/v1)?/(?:datasets|models)/upload", re.ASCII)
+INFER = re.compile(r"(?:/api/v1)?/infer/(?:(video)/[^/]+(?:/stream)?|batch/run|[^/]+/export|([^/]+))", re.ASCII)
+INFER_IMAGES = 32  # of the largest size that one request may bring
 
 
-def body_limit(head: RequestHead) -> int:
+def body_limit(head: RequestHead, settings: Settings) -> int:
     """Bytes, but for the setting: a JSON body is read into memory, a file is not."""
     if head.path in FREE:
         return LOGIN_BODY
-    is_form = head.headers.get("content-type", "").lower().startswith("multipart/form-data")
-    return sys.maxsize if is_form and UPLOADS.fullmatch(head.path) else JSON_BODY
+    if not head.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        return JSON_BODY
+    infers = INFER.fullmatch(head.path)
+    if infers is not None:
+        images = 1 if infers[2] else INFER_IMAGES
+        files = settings.infer_video_bytes if infers[1] else images * settings.infer_image_bytes
+        return files + JSON_BODY
+    return sys.maxsize if UPLOADS.fullmatch(head.path) else JSON_BODY
 
 
 def build_gate(services: Services) -> Gate:
@@ -63,7 +71,7 @@ def build_gate(services: Services) -> Gate:
     return Gate(
         hosts=HostPolicy.of((settings.host,), settings.trusted_hosts),
         authenticate=lambda head: None if is_preflight(head, origins) else doorkeeper(head),
-        body_limit=lambda head: min(settings.max_upload_bytes, body_limit(head)),
+        body_limit=lambda head: min(settings.max_upload_bytes, body_limit(head, settings)),
         refusal=refusal,
         cors_origins=origins,
     )

@@ -25,6 +25,8 @@ BENCHMARKS = {
     "documents": "documents of 1,000 and 100,000 lines",
     "streams": "event streams",
     "preprocessing": "videos into a dataset",
+    "inference": "YOLO inference, warm and cold",
+    "slurm": "jobs on a real Slurm of two nodes on loopback",
 }
 
 

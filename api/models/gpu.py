@@ -41,6 +41,9 @@ class GpuState:
     power_limit_w: float | None = None
     processes: tuple[GpuProcess, ...] = ()
     lost: bool = False  # the driver cannot reach it; uuid, name and total are the last known
+    node: str | None = None  # of a cluster: the machine that it is in
+    job: str | None = None  # of a cluster: which job of ours its engine gave it to
+    taken: bool = False  # of a cluster: its engine gave it to some job
 
     @property
     def memory_utilization(self) -> float | None:
@@ -50,7 +53,7 @@ class GpuState:
         return round(100 * self.memory_used_mb / self.memory_total_mb, 1)
 
     def as_lost(self) -> GpuState:
-        return GpuState(self.index, self.uuid, self.name, self.memory_total_mb, lost=True)
+        return GpuState(self.index, self.uuid, self.name, self.memory_total_mb, lost=True, node=self.node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,9 @@ class GpuPoint:
 
 @dataclass(frozen=True, slots=True)
 class GpuHolder:
-    """The job that leases a GPU."""
+    """The job that leases a GPU, or the inference process, which is none."""
 
-    job_id: str
+    job_id: str | None
     engine: str
 
 

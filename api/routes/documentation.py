@@ -17,6 +17,7 @@ from api.models.dialect import dialect_of
 from api.models.schemas.training import FieldErrorsSchema
 from api.routes.examples import EXAMPLES
 from api.routes.examples_annotations import ANNOTATION_EXAMPLES
+from api.routes.examples_infer import INFER_EXAMPLES
 from api.routes.examples_jobs import JOB_EXAMPLES
 from api.routes.examples_ocr import EXAMPLES as OCR_EXAMPLES
 from api.routes.examples_preprocessing import PREPROCESSING_EXAMPLES
@@ -35,6 +36,7 @@ ALL_EXAMPLES = {
     **PREPROCESSING_EXAMPLES,
     **TRAIN_SERVER_EXAMPLES,
     **YOLO_EXAMPLES,
+    **INFER_EXAMPLES,
     **TRAINING_EXAMPLES,
     **MODEL_EXAMPLES,
 }
@@ -216,15 +218,26 @@ DOWNLOADS = {
     "/parts/{part_id}/image": ("application/octet-stream",),
     "/weights/{model_type}": ("application/octet-stream",),
     "/media": ("video/mp4", "image/png"),
+    "/results/{session_id}/video": ("video/mp4",),
     "/thumbnail": ("image/jpeg",),
     "/exports/{job_id}/file": ("application/octet-stream",),
 }
-ZIPS = ("/export/annotated", "/export/original", "/documents/{document_id}/export", "/models/{model_id}/export")
+ZIPS = (
+    "/export/annotated",
+    "/export/original",
+    "/documents/{document_id}/export",
+    "/models/{model_id}/export",
+    "/results/{session_id}/export",
+)
+FRAMES = "/infer/video/{model_id}/stream"
 
 
 def _complete_special(path: str, method: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
-    if path.endswith(STREAMS):
+    if path.endswith(FRAMES):
+        content = {"text/event-stream": {"schema": {"type": "string"}, "example": FRAMES_EXAMPLE}}
+        responses["200"] = {"description": "server-sent events, one a frame", "content": content}
+    elif path.endswith(STREAMS):
         if path not in WHOLE_STREAMS:
             operation.setdefault("parameters", []).append(LAST_EVENT_ID)
         content = {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM_EXAMPLES[path]}}
@@ -238,6 +251,9 @@ def _complete_special(path: str, method: str, operation: dict[str, Any]) -> None
         responses["206"] = {"description": "the bytes asked for", "headers": headers, "content": binary}
         responses["304"] = {"description": "it is the file that If-None-Match names"}
         responses |= _range_refusals(path)
+    elif path.endswith("/infer/{model_id}"):
+        picture = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
+        responses["200"]["content"] |= picture
     elif method == "get" and path.endswith(ZIPS):
         responses["200"]["content"] = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
     elif path.endswith("/charts"):
@@ -294,6 +310,12 @@ FILE_HEADERS = {
     "Accept-Ranges": {"schema": {"type": "string"}, "example": "bytes"},
     "Content-Disposition": {"schema": {"type": "string"}, "example": 'attachment; filename="adapter.safetensors"'},
 }
+FRAMES_EXAMPLE = (
+    'data: {"type":"info","fps":25.0,"width":1280,"height":720,"total_frames":300}\n\n'
+    'data: {"type":"frame","frame":0,"frame_number":0,"time":0.0,"image_data":"/9j/4AAQ...","frame_data":"/9j/4AAQ...",'
+    '"detections":[]}\n\n'
+    'data: {"type":"complete","processed_frames":300}\n\n'
+)
 _TEXT_STREAM = (
     "id: 1046\ndata: ultralytics 8.4.190 is told to train\n\n"
     "id: 1061\ndata: Starting training for 50 epochs...\n\n"
@@ -338,6 +360,11 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "example": "job_20240115_123456_5f2c",
     },
     "models/model_id": {
+        "description": "the model's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "model_20240115_123456",
+    },
+    "infer/model_id": {
         "description": "the model's id",
         "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
         "example": "model_20240115_123456",
@@ -402,6 +429,11 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "as datasets, annotation tasks and inference answers name it, slashes and all",
         "schema": {"type": "string", "minLength": 1},
         "example": "datasets/ds_20240115_123456_5f2c8a1b/v1/images/train/0001.jpg",
+    },
+    "session_id": {
+        "description": "the inference session's id",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "example": "session_20240115_123456_a1b2c3d4",
     },
     "gpu_id": {"description": "the GPU's number", "schema": {"type": "integer", "minimum": 0}, "example": 0},
     "user_id": {"description": "the user's id", "schema": _ROW, "example": 2},

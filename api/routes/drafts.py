@@ -34,13 +34,11 @@ def preview(body: dict[str, Any]) -> Response:
     services().preprocessing.check_use(actor(), body["dataset"])
     if "workspace_id" in body:
         services().accounts.team_for(actor(), body["workspace_id"])
-    spec = services().jobs.checked(actor(), spec_of(body))
+    spec, warnings = services().jobs.checked(actor(), spec_of(body))
     config, dataset = masked(dict(spec.params["config"])), masked(dict(spec.dataset or {}))
     files = [{"name": name, "text": text} for name, text in preview_texts(config, dataset).items()]
-    return answer(
-        {"model_type": spec.params["model_type"], "config": config, "dataset": dataset, "files": files},
-        message="nothing was started",
-    )
+    told = {"model_type": spec.params["model_type"], "config": config, "dataset": dataset}
+    return answer({**told, "files": files, "warnings": list(warnings)}, message="nothing was started")
 
 
 @blueprint.get("/<task:task_id>/request")

@@ -287,6 +287,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
                 "config": CONFIG,
                 "dataset": DATASET,
                 "files": [{"name": "{job}_dataset.toml", "text": "resolutions = [512]\n"}],
+                "warnings": [],
             },
             "nothing was started",
         ),

@@ -13,6 +13,7 @@ from api.models.schemas.training import TooFewSchema
 from api.routes.blueprint import Blueprint
 from api.routes.http import IDEMPOTENCY_KEY, actor, answer, enveloped, idempotency, services
 from api.services.engines.script.environment import environment_id
+from api.services.launching import placed
 from api.services.store.jobs import JobFilter, Sort
 from api.services.store.logs import SpanFilter
 from api.services.yolo_registration import model_of
@@ -59,7 +60,7 @@ def create(body: dict[str, Any]) -> Response:
         env=body["env"],
         max_runtime=body.get("max_runtime"),
         max_retries=body["max_retries"],
-        extra={"dataset_id": dataset},
+        extra={"dataset_id": dataset, **placed(body.get("placement"))},
     )
     job = known.jobs.submit(who, spec, JOBS, team_id=team_id, request=idempotency(body), warnings=warnings)
     word, created = JOBS.words[job.status], iso(job.created_at)

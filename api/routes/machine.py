@@ -50,7 +50,7 @@ def summary(view: GpuView) -> dict[str, Any]:
 
 def gpu(everything: Services, state: GpuState, view: GpuView) -> dict[str, Any]:
     holder = view.leases.get(state.index)
-    job = _holder(everything, holder.job_id) if holder else None
+    job = _holder(everything, holder.job_id) if holder and holder.job_id else None
     progress = None
     if job is not None:
         progress = shown(Progress.from_dict(job.progress), job.status, job.started_at, job.ended_at, time.time())

@@ -21,9 +21,14 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """The database can be written, the scheduler turns; 503 with the reason otherwise."""
+    """The database can be written, the scheduler turns, the cluster answers; 503 with the reason otherwise.
+
+    "standby": another service of this database supervises, and this one takes over when that is gone.
+    """
     problem = _problem()
-    return json_response({"status": "ok"}, 200) if problem is None else json_response({"status": problem}, 503)
+    if problem is not None:
+        return json_response({"status": problem}, 503)
+    return json_response({"status": "ok" if services().leadership.leads else "standby"}, 200)
 
 
 def _problem() -> str | None:
@@ -32,8 +37,12 @@ def _problem() -> str | None:
         everything.db.check_writable()
     except TrainyardError as problem:
         return problem.message
+    if not everything.leadership.leads:
+        return None
     age = everything.supervisor.last_turn_age()
-    return None if age < TURN_LIMIT else f"the scheduler has not turned for {age:.0f} s"
+    if age >= TURN_LIMIT:
+        return f"the scheduler has not turned for {age:.0f} s"
+    return None if everything.cluster is None else everything.cluster.problem()
 
 
 @blueprint.get("/metrics")

@@ -18,6 +18,7 @@ from api.routes.blueprint import Blueprint
 from api.routes.files import artifact_list, send_artifact
 from api.routes.http import IDEMPOTENCY_KEY, actor, answer, enveloped, idempotency, services
 from api.routes.streams import all_events, job_events, log_stream
+from api.services.launching import placed
 from api.services.store import jobs as store
 from api.services.store.logs import SpanFilter
 from api.utils.errors import Invalid
@@ -59,6 +60,7 @@ def spec_of(body: dict[str, Any]) -> JobSpec:
         description=body.get("description"),
         tags=tuple(body["tags"]),
         env=body["env"],
+        extra=placed(body.get("placement")),
         max_runtime=body.get("max_runtime"),
         max_retries=body["max_retries"],
     )

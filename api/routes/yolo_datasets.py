@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Response, request
-from werkzeug.datastructures import FileStorage
 
 from api.models.schemas import yolo_datasets as schemas
 from api.models.yolo import DEFAULT_VAL, Dataset, Preparation, Version
+from api.routes import forms
 from api.routes.blueprint import Blueprint
 from api.routes.files import REFUSALS
 from api.routes.http import actor, answer, refuse, services
 from api.routes.mirrored import Mirrored
+from api.services.infer_files import FOLDER
 from api.utils.downloads import attachment, file_response
-from api.utils.errors import Invalid
 from api.utils.times import iso
 
 routes = Mirrored("datasets", "/datasets", "Datasets of images with boxes")
-static = Blueprint("pictures", __name__, url_prefix="/static", description="Images of datasets")
+static = Blueprint("pictures", __name__, url_prefix="/static", description="Images of datasets and of inference")
 BLUEPRINTS = (*routes.blueprints, static)
 
 UPLOAD = {
@@ -41,31 +40,19 @@ def upload() -> Response:
 
     Images with YOLO labels in any of the usual layouts, COCO JSON, Pascal VOC XML, or images alone.
     """
-    file, team = uploaded_file()
-    size = file.stream.seek(0, os.SEEK_END)
-    made = services().yolo.upload(actor(), file.filename or "", file.stream, size, team)  # type: ignore[arg-type]
+    file, team = uploaded_file("dataset.zip")
+    made = services().yolo.upload(actor(), file.name, file.stream, file.size, team)
     return answer(_item(made, uploaded=True))
 
 
-def uploaded_file() -> tuple[FileStorage, int | None]:
-    """The one file of a form, and the workspace that what it becomes shall be in."""
+def uploaded_file(nameless: str) -> tuple[forms.FormFile, int | None]:
+    """The one file of a form, and the workspace that what it becomes shall be in.
+
+    It is called `nameless` where its client gave no name.
+    """
     actor().require_run()
-    fields = {*request.form, *request.files}
-    unknown = sorted(fields - {"file", "workspace_id"})
-    if unknown:
-        raise Invalid(unknown[0], "unknown field")
-    if len(request.files.getlist("file")) != 1:
-        raise Invalid("file", "one file is needed, as multipart/form-data")
-    return request.files["file"], _team()
-
-
-def _team() -> int | None:
-    given = request.form.get("workspace_id")
-    if given is None or given == "":
-        return None
-    if not re.fullmatch(r"[1-9][0-9]{0,17}", given, re.ASCII):
-        raise Invalid("workspace_id", "must be the number of a workspace")
-    return int(given)
+    forms.only("file", "workspace_id")
+    return forms.one_file("file", nameless), forms.team()
 
 
 @routes.view(
@@ -157,8 +144,12 @@ def zipped(made: Callable[[], Iterator[bytes]], name: str) -> Response:
 @static.get("/<path:static_path>")
 @static.response(200)
 def image(static_path: str) -> Response:
-    """An image of a dataset (`datasets/<dataset>/<version>/images/...`), or its thumbnail (`.../thumbs/...`)."""
-    file = services().yolo.open_image(actor(), static_path)
+    """An image of a dataset (`datasets/<dataset>/<version>/images/...`), its thumbnail (`.../thumbs/...`), or one of
+    an inference session (`inference_results/<session>/...`).
+    """
+    of_session = static_path.startswith(f"{FOLDER}/")
+    opened = services().inference.sessions.open_image if of_session else services().yolo.open_image
+    file = opened(actor(), static_path)
     size = os.fstat(file.fileno()).st_size
     kind = TYPES[static_path.rpartition(".")[2].lower()]
     asked = request.headers.get("Range")

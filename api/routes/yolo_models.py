@@ -50,9 +50,9 @@ def upload() -> Response:
 
     The weights are judged by the names in them, then opened in a child process with known classes alone.
     """
-    file, team = uploaded_file()
-    with closing(file):
-        made = services().model_uploads.upload(actor(), file.filename or "", file.stream, team)  # type: ignore[arg-type]
+    file, team = uploaded_file("")
+    with closing(file.stream):
+        made = services().model_uploads.upload(actor(), file.name, file.stream, team)
     return answer(_detail(made))
 
 

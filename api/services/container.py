@@ -12,11 +12,14 @@ from api.services.captions import Captions
 from api.services.datasets import Datasets
 from api.services.documents import DocumentService
 from api.services.engines.base import Engine
+from api.services.executors.base import ClusterExecutor
 from api.services.feed import Feed
 from api.services.gpus.desk import GpuDesk
 from api.services.history import History
+from api.services.inference import Inference
 from api.services.jobs import JobService
 from api.services.label_upload import LabelUpload
+from api.services.leadership import Leadership
 from api.services.machine import MachineMonitor
 from api.services.ocr_training import OcrTrainingService
 from api.services.plain_logs import PlainLogs
@@ -61,7 +64,9 @@ class Services:
     machine: MachineMonitor
     engines: Mapping[str, Engine]
     supervisor: Supervisor
+    cluster: ClusterExecutor | None  # None: jobs run on this machine
     webhooks: WebhookService
+    leadership: Leadership
     yolo: YoloDatasets
     models: YoloModels
     annotations: Annotations
@@ -71,6 +76,7 @@ class Services:
     model_uploads: YoloModelUploads
     model_jobs: YoloModelJobs
     charts: YoloCharts
+    inference: Inference
     train_server: TrainServer
     trainings: YoloTraining
     feed: Feed

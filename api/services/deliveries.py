@@ -103,6 +103,9 @@ class Deliverer:
         self._loop: threading.Thread | None = None
 
     def start(self) -> None:
+        """May come again after a `stop`."""
+        self._stopping.clear()
+        self._closed = False
         self._loop = threading.Thread(target=self._run, name="webhooks", daemon=True)
         self._loop.start()
 

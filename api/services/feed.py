@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 
+from api.services.store import events
+from api.services.store.database import Database
+
 
 class Feed:
     """A counter that grows with each change, and a way to wait for the next one."""
@@ -27,3 +30,19 @@ class Feed:
         with self._changed:
             self._changed.wait_for(lambda: self._version != seen, timeout)
             return self._version
+
+
+class EventWatch:
+    """Tells the feed of what another service has written."""
+
+    def __init__(self, db: Database, feed: Feed) -> None:
+        self._db = db
+        self._feed = feed
+        self._seen = 0
+
+    def look(self) -> None:
+        with self._db.read() as connection:
+            newest = events.newest(connection)
+        if newest != self._seen:
+            self._seen = newest
+            self._feed.notify()

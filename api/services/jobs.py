@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,20 +13,19 @@ from api.models.accounts import Actor
 from api.models.dialect import Dialect
 from api.models.job import Attempt, Checkpoint, EndReason, Job, JobSpec, JobStatus
 from api.models.progress import expected_end
-from api.models.room import Room
 from api.services.endings import NO_HOOKS, Endings
 from api.services.engines.base import Engine
 from api.services.executors.base import Executor
 from api.services.feed import Feed
+from api.services.fitting import Checked, Fitting
 from api.services.gpus.desk import GpuDesk
-from api.services.queue_reasons import advice, what_is_short
 from api.services.store import jobs as store
 from api.services.store import queue
 from api.services.store.database import Database
 from api.services.supervisor import Supervisor
 from api.services.worker import stop_grace
 from api.services.workspaces import Workspaces
-from api.utils.errors import Conflict, Forbidden, Insufficient, Invalid, NotFound, TooMany, Unavailable
+from api.utils.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from api.utils.faults import fault
 from api.utils.times import iso
 
@@ -38,6 +37,7 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 OWN_VARIABLES = re.compile(r"LD_.*|PYTHON.*|PATH|BASH_ENV|CUDA_VISIBLE_DEVICES|TRAINYARD_.*", re.DOTALL)
 
 
+WITHDRAW_SECONDS = 5.0  # that deleting a job waits for an engine to give it back
 KEY_SECONDS = 7 * 86400  # how long a request that is sent again is known
 
 
@@ -73,7 +73,7 @@ class JobService:
         gpus: GpuDesk,
         *,
         grace: float,
-        machine: Room,
+        fitting: Fitting,
         max_queued: int = 0,
         endings: Endings = NO_HOOKS,
         clock: Callable[[], float] = time.time,
@@ -86,7 +86,7 @@ class JobService:
         self._feed = feed
         self._gpus = gpus
         self._grace = grace
-        self._machine = machine
+        self._fitting = fitting
         self._max_queued = max_queued
         self._forgot_at = 0.0
         self._endings = endings
@@ -113,7 +113,7 @@ class JobService:
         actor.require_run()
         if request is not None and (made := self._made(actor, request)) is not None:
             return made
-        checked = self.checked(actor, spec)
+        checked, further = self.checked(actor, spec)
         new = store.NewJob(
             spec=checked,
             dialect=dialect.name,
@@ -121,7 +121,7 @@ class JobService:
             team_id=team_id,
             output_dir=lambda job_id: self._workspaces.output_of(job_id, 1, checked.output_dir),
             new_id=dialect.new_id,
-            warnings=warnings,
+            warnings=warnings + further,
         )
         fault("submit.before_insert")
         with self._db.write() as connection:
@@ -138,13 +138,13 @@ class JobService:
         self._supervisor.wake()
         return job
 
-    def checked(self, actor: Actor, spec: JobSpec) -> JobSpec:
-        """With the defaults filled in, as `submit` would take it; nothing is queued."""
+    def checked(self, actor: Actor, spec: JobSpec) -> Checked:
+        """As `submit` would take it, with the defaults filled in, and what it would warn of; nothing is queued."""
         actor.require_run()
         self._check_env(spec.env)
         checked = self._engine(spec.engine).validate(spec)
         self._check_output(checked.output_dir)
-        return self._check_room(checked)
+        return self._fitting.check(checked)
 
     def _made(self, actor: Actor, request: Request, connection: Connection | None = None) -> Job | None:
         """The job that this very request made before. Raises Invalid where it was another request."""
@@ -166,7 +166,7 @@ class JobService:
         user = spec.output_dir and store.user_of_output(connection, spec.output_dir)
         if user:
             raise Invalid("config.output_dir", f"is the output directory of job {user}; give each one of its own")
-        if not wait:
+        if not wait and self._fitting.names_gpus:
             for gpu_id in spec.resources.gpu_ids:
                 self._refuse_busy(gpu_id, queue.gpu_claimant(connection, gpu_id))
 
@@ -196,31 +196,6 @@ class JobService:
         path = Path(directory)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise Invalid("config.output_dir", "exists and is not empty; give each job a directory of its own")
-
-    def _check_room(self, spec: JobSpec) -> JobSpec:
-        """Raises Insufficient where the machine could not hold the job even if it were empty."""
-        wanted, known = spec.resources, self._gpus.known()
-        if wanted.needs_gpu and self._gpus.monitor.snapshot().stale:
-            raise Unavailable("the GPU driver does not answer; what this machine has is not known", retry_after=10)
-        if wanted.gpus == 1 and not wanted.gpu_ids and wanted.cpus is None and not known:
-            return replace(spec, resources=replace(wanted, gpus=0))  # a machine without a GPU trains on its CPU
-        machine = replace(self._machine, gpus=known)
-        short = machine.short_of(wanted)
-        if short:
-            view = self._gpus.view()
-            raise Insufficient(
-                f"this machine is too small: {what_is_short(wanted, machine)}",
-                data={
-                    "short_of": list(short),
-                    "required_gpus": wanted.gpus,
-                    "available_gpus": list(view.free),
-                    "busy_gpus": sorted(set(known) - set(view.free)),
-                    "cpu_total": len(machine.cores),
-                    "memory_total": machine.memory,
-                    "recommended_action": advice(short, known),
-                },
-            )
-        return spec
 
     def _refuse_busy(self, gpu_id: int, claimant: str | None) -> None:
         view = self._gpus.view()
@@ -282,7 +257,7 @@ class JobService:
             job = store.get(connection, job_id)
             if job.status.is_terminal:
                 raise Conflict(f"job {job_id} has already ended: {job.status}", data={"task_id": job_id})
-            if job.status is JobStatus.QUEUED:
+            if job.status is JobStatus.QUEUED and not self._executor.traits.queues:
                 job = store.request_stop(connection, job, self._clock(), force=force)
                 job = self._endings.finish(connection, job, EndReason.STOPPED_BY_USER, self._clock())
             elif job.stop_requested_at is None or (force and not job.stop_forced):
@@ -290,6 +265,7 @@ class JobService:
         fault("stop.after_flag")
         self._feed.notify()
         self._supervisor.wake_worker(job_id)
+        self._supervisor.wake()
         return self._stopped(self._wait_for_end(job_id, wait))
 
     def _wait_for_end(self, job_id: str, wait: float) -> Job:
@@ -363,6 +339,10 @@ class JobService:
     def delete(self, actor: Actor, job_id: str, *, files: bool) -> None:
         """The job and all that the service kept about it; with `files` its output directories too."""
         job = self.mine(actor, job_id)
+        if job.status is JobStatus.QUEUED and self._executor.traits.queues:  # the engine may have it
+            job = self.stop(actor, job_id, force=True, wait=WITHDRAW_SECONDS).job
+            if not job.status.is_terminal:
+                raise Conflict(f"job {job_id} is being withdrawn from {self._executor.name}; delete it then")
         if job.status is JobStatus.RUNNING:
             raise Conflict(f"job {job_id} runs; stop it first")
         with self._db.read() as connection:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from api.models.accounts import Actor
 from api.models.job import Job, JobStatus
 from api.models.room import Offer, Room
+from api.services.engine_queue import EngineQueue
 from api.services.feed import Feed
 from api.services.gpus.desk import GpuDesk, GpuView
 from api.services.jobs import JobService
@@ -32,21 +33,32 @@ class Place:
 
 
 class QueueDesk:
-    """Looks and answers. `machine` is what jobs may have of cores, memory and places; the GPUs are the desk's."""
+    """Looks and answers. `machine` is what jobs may have of cores, memory and places; the GPUs are the desk's.
+
+    `engine`: where the queue is an engine's, what that says of a job that waits in it.
+    """
 
     def __init__(
-        self, db: Database, gpus: GpuDesk, machine: Room, *, per_user: int = 0, clock: Callable[[], float] = time.time
+        self,
+        db: Database,
+        gpus: GpuDesk,
+        machine: Callable[[], Room],
+        *,
+        per_user: int = 0,
+        engine: EngineQueue | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._db = db
         self._gpus = gpus
         self._machine = machine
         self._per_user = per_user
+        self._engine = engine
         self._clock = clock
 
     def offer(self, view: GpuView | None = None) -> Offer:
         """What the scheduler may give now."""
         view = view or self._gpus.view()
-        return Offer(replace(self._machine, gpus=view.free), view.in_service, self._per_user)
+        return Offer(replace(self._machine(), gpus=view.free), view.in_service, self._per_user)
 
     def position(self, job: Job) -> int | None:
         with self._db.read() as connection:
@@ -66,6 +78,8 @@ class QueueDesk:
         """What a queued job waits for, in words; None when it does not wait."""
         if job.status is not JobStatus.QUEUED:
             return None
+        if self._engine is not None:
+            return self._engine.reason(job)
         with self._db.read() as connection:
             ahead = queue.line(connection, limit=SHOWN, until=job)
             position = queue.position(connection, job)
@@ -84,6 +98,12 @@ class QueueDesk:
         """The whole queue in order, the held ones last; of a very long one its first `SHOWN`."""
         with self._db.read() as connection:
             waiting = queue.line(connection, limit=SHOWN)
+            if self._engine is not None:
+                told = self._engine.reasons([store.get(connection, one.id) for one in waiting])
+                return [
+                    Place(one, None if one.held else number, reason)
+                    for number, (one, reason) in enumerate(zip(waiting, told, strict=True), start=1)
+                ]
             scene = self._scene(store.with_status(connection, JobStatus.RUNNING))
         return [
             Place(one, None if one.held else number, scene.explain(one)) for number, one in enumerate(waiting, start=1)
@@ -141,6 +161,8 @@ class QueueService:
         gpu = self._gpus.monitor.snapshot().get(gpu_id)
         if gpu is None:
             raise NotFound(f"there is no GPU {gpu_id}")
+        if gpu.node is not None:
+            raise Conflict(f"GPU {gpu_id} is on node {gpu.node} of a cluster; whoever runs the cluster drains the node")
         if gpu.uuid is None:
             raise Conflict(f"the driver does not name GPU {gpu_id}; it cannot be told from others")
         return gpu.uuid

@@ -11,20 +11,25 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from api.models.job import Job, JobStatus
+from api.models.job import EndReason, Failure, Job, JobStatus
 from api.models.room import Offer
 from api.services.endings import NO_HOOKS, Endings
 from api.services.engines.base import Engine
 from api.services.executors.base import Executor
 from api.services.feed import Feed
+from api.services.handover import Handover
 from api.services.store import jobs as store
 from api.services.store import leases, queue
 from api.services.store.database import Database
 from api.services.telemetry import QUEUE_WAIT
 from api.services.worker import Worker
 from api.services.workspaces import Workspaces
-from api.utils.errors import TrainyardError
+from api.utils.errors import TrainyardError, Unavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0  # after a turn that failed
@@ -55,6 +60,25 @@ class Parts:
     base_env: Mapping[str, str]
     endings: Endings = NO_HOOKS
 
+    def finish(
+        self,
+        connection: Connection,
+        job: Job,
+        reason: EndReason,
+        now: float,
+        *,
+        exit_code: int | None,
+        failure: Failure | None,
+        ended_at: float | None = None,
+    ) -> Job:
+        """Ends a job that is not tried again; after a failure the rest of its owner's is held where that is set."""
+        ended = self.endings.finish(
+            connection, job, reason, now, exit_code=exit_code, failure=failure, ended_at=ended_at
+        )
+        if ended.status is JobStatus.FAILED and self.limits.hold_on_failure:
+            queue.hold_all(connection, ended.owner_id, now)
+        return ended
+
 
 class Supervisor:
     """Owns the workers. `offer` says what jobs may have now (leases are not its business);
@@ -81,11 +105,18 @@ class Supervisor:
         self._wake = threading.Event()
         self._threads: list[threading.Thread] = []
         self._last_turn = time.monotonic()
+        self.handover: Handover | None = None
+        if parts.executor.traits.queues:
+            self.handover = Handover(parts, self._ports_in_use, lambda: offer().per_user)
 
     # ---- life
 
     def start(self) -> None:
-        """Re-adopts what is alive, and only then accepts new work."""
+        """Re-adopts what is alive, and only then accepts new work. May come again after a `close` that was true."""
+        self._stopping.clear()
+        with self._lock:
+            self._workers.clear()
+        self._last_turn = time.monotonic()
         self.adopt()
         scheduler = threading.Thread(target=self._schedule, name="scheduler", daemon=True)
         self._threads.append(scheduler)
@@ -93,8 +124,9 @@ class Supervisor:
         for worker in self.workers():
             self._follow(worker)
 
-    def close(self, deadline: float = 8.0) -> None:
-        """Stops following; trainings go on by themselves. Waits for turns under way, at most `deadline` seconds."""
+    def close(self, deadline: float = 8.0) -> bool:
+        """Stops following; trainings go on by themselves. Waits for turns under way, at most `deadline` seconds;
+        whether all have ended."""
         self._stopping.set()
         self._wake.set()
         end = time.monotonic() + deadline
@@ -104,6 +136,7 @@ class Supervisor:
             threads = list(self._threads)
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
 
     def wake(self) -> None:
         self._wake.set()
@@ -155,6 +188,11 @@ class Supervisor:
         for job in running:
             if job.id not in followed:
                 self._take(job)
+        if self.handover is not None:
+            begun = self.handover.turn(self.clock())
+            for job in begun:
+                self._take(job)
+            return len(begun)
         started = 0
         while not self._stopping.is_set() and (claimed := self._claim()) is not None:
             self._take(claimed)
@@ -188,11 +226,13 @@ class Supervisor:
                 self.turn()
                 for chore in self._chores:
                     chore()
+            except Unavailable as problem:
+                log.warning("scheduling: %s; will try again", problem.message)
             except Exception:  # the loop must outlive whatever one turn meets; /readyz tells when it no longer turns
                 log.exception("scheduling failed; will try again")
             else:
                 self._last_turn = time.monotonic()
-            self._wake.wait(1.0)
+            self._wake.wait(1.0 if self.handover is None else self.handover.pause)
             self._wake.clear()
 
     # ---- following

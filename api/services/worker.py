@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from api.models.job import EndReason, Failure, Job, JobStatus
 from api.models.workspace import Workspace
-from api.services.engines.base import Ending, Launch
+from api.services.engines.base import Ending
 from api.services.executors.base import LaunchError, Observation, RunState, Usage
 from api.services.ingest import Ingestor
+from api.services.launching import free_ports, launch
 from api.services.store import jobs as store
-from api.services.store import queue
 from api.utils.errors import TrainyardError, Unavailable
 from api.utils.faults import fault
-from api.utils.secrets import masked, scrub
+from api.utils.secrets import scrub
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -31,7 +30,7 @@ log = logging.getLogger(__name__)
 
 SAMPLE_SECONDS = 5.0  # between two looks at what the tree uses
 HUNG_CPU_SHARE = 0.02  # of one core: a hung trainer's idle threads stay under it
-ALIVE = (RunState.RUNNING, RunState.ORPHAN)
+ALIVE = (RunState.PENDING, RunState.RUNNING, RunState.ORPHAN)
 
 
 class Worker:
@@ -86,7 +85,8 @@ class Worker:
         if seen.pid is not None and self._pid is None:
             self._note_start(seen, now)
         alive = seen.state in ALIVE
-        news = self.ingest.turn(now, final=not alive, pid=seen.pid)
+        here = not self.parts.executor.traits.remote
+        news = self.ingest.turn(now, final=not alive, pid=seen.pid if here else None)
         self.behind = news.behind
         if news.written:
             self.parts.feed.notify()
@@ -114,24 +114,8 @@ class Worker:
         return False
 
     def _launch(self) -> None:
-        given = replace(self.job.spec.resources, cpu_ids=self.job.core_ids)
         self.ports = free_ports(2, self._ports_in_use())
-        launch = Launch(
-            job=self.job,
-            workspace=self.workspace,
-            gpu_ids=self.job.gpu_ids,
-            ports=self.ports,
-            base_env={**self.parts.base_env, **self.job.spec.env},
-            resume_from=self.attempt.resume_from,
-        )
-        fault("worker.before_prepare")
-        command = self._engine.prepare(launch)
-        fault("worker.after_prepare")
-        with self.parts.db.write() as connection:
-            chosen = {k: v for k, v in command.env.items() if self.parts.base_env.get(k) != v or k in CHILD_ENV}
-            store.save_launch(connection, self.job, command.argv, masked(chosen))
-        self.parts.executor.launch(command, self.workspace, given)
-        fault("worker.after_launch")
+        launch(self.parts, self._engine, self.job, self.attempt, self.workspace, self.ports)
 
     def _note_start(self, seen: Observation, now: float) -> None:
         started = seen.started_at if seen.started_at is not None else now
@@ -198,7 +182,7 @@ class Worker:
         stop = self.job.stop_requested_at
         if stop is not None and (seen.ended_at is None or seen.ended_at >= stop):
             return EndReason.STOPPED_BY_USER
-        if self.ingest.progress.ending is not None:
+        if self.ingest.progress.ending is not None or seen.timed_out:
             return EndReason.TIMED_OUT
         if seen.state is RunState.VANISHED:
             return EndReason.LOST
@@ -220,7 +204,8 @@ class Worker:
 
     def _explain(self, reason: EndReason, seen: Observation) -> Failure:
         if reason is EndReason.LOST:
-            return Failure("lost", "its processes vanished with the machine or were killed from outside; resume it")
+            gone = "its processes vanished with the machine or were killed from outside"
+            return Failure("lost", f"{seen.note or gone}; resume it")
         if reason is EndReason.LAUNCH_FAILED:
             return Failure("missing_file", f"could not be started: {seen.error}")
         ending = self.ingest.progress.ending
@@ -233,8 +218,12 @@ class Worker:
                 seen.oom_killed,
             )
         )
+        if seen.timed_out:
+            return Failure("timed_out", seen.note or "the engine ended it at its time limit", told.line)
         if ending == "timed_out":
             return Failure("timed_out", f"ran longer than its max_runtime of {self.job.spec.max_runtime} s", told.line)
+        if seen.note is not None and told.kind in ("signal", "killed_by_oom"):  # who ended it, the engine knows best
+            return replace(told, hint=seen.note)
         if ending == "stalled" and told.kind in ("unknown", "signal", "incomplete"):
             hint = "it printed an error and then hung, so it was ended; the line tells why"
             return Failure("stalled", hint, told.line)
@@ -255,11 +244,9 @@ class Worker:
             if is_retried(latest, reason):
                 self.job = self._retry(connection, latest, reason, now, exit_code=exit_code, ended_at=ended_at)
             else:
-                self.job = self.parts.endings.finish(
+                self.job = self.parts.finish(
                     connection, latest, reason, now, exit_code=exit_code, failure=failure, ended_at=ended_at
                 )
-                if self.job.status is JobStatus.FAILED and self.parts.limits.hold_on_failure:
-                    queue.hold_all(connection, self.job.owner_id, now)
         fault("worker.after_finish")
         self.ingest.close()
         self.parts.feed.notify()
@@ -301,16 +288,6 @@ RETRIED = (EndReason.EXIT_CODE, EndReason.OUT_OF_MEMORY, EndReason.LOST, EndReas
 def is_retried(job: Job, reason: EndReason) -> bool:
     """Never once somebody wants it to stop, even if it ended by itself just before."""
     return reason in RETRIED and job.retries < job.spec.max_retries and job.stop_requested_at is None
-
-
-#: shown with an attempt although the service's own environment has them too
-CHILD_ENV = (
-    "CUDA_VISIBLE_DEVICES",
-    "PYTHONUNBUFFERED",
-    "CUDA_DEVICE_ORDER",
-    "NCCL_P2P_DISABLE",
-    "NCCL_IB_DISABLE",
-)
 
 
 def stop_grace(job: Job, least: float) -> float:
@@ -370,21 +347,3 @@ def tree_size(directory: Path) -> int:
             except FileNotFoundError:  # a temporary file of a save that was just renamed
                 continue
     return total
-
-
-def free_ports(count: int, used: set[int]) -> tuple[int, ...]:
-    """Ports that nothing listens on now and no other live job was given."""
-    found: list[int] = []
-    held: list[socket.socket] = []
-    try:
-        while len(found) < count:
-            probe = socket.socket()
-            held.append(probe)
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-            if port not in used:
-                found.append(port)
-    finally:
-        for probe in held:
-            probe.close()
-    return tuple(found)

@@ -36,8 +36,13 @@ POINTS: frozenset[str] = frozenset(
         "import.before_batch",  # pages were read and their images moved, no row knows them
         "import.after_batch",
         "delete.after_note",
+        "inference.named",  # the files of a session have their name, no row knows it
         "webhook.after_enqueue",  # a status has changed and its messages are written, none of it committed
         "webhook.after_send",  # a receiver has a message, nobody wrote that down
+        "backup.before_name",  # all of it is copied, under the name of a draft
+        "restore.before_files",  # it is noted that a restore began
+        "restore.before_database",  # the files have their names
+        "restore.before_end",  # the database is there, too
         "delete.after_row",  # the row is gone, the files are not
     }
 )

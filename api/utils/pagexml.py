@@ -45,7 +45,7 @@ class TextLine:
     def flat(self) -> FlatLine:
         baseline, boundary = self.baseline, self.boundary
         has = (len(baseline or ()) >= 2, len(boundary or ()) >= 3, bool(self.text.strip()))
-        return FlatLine(self.external_id, _encoded(baseline), _encoded(boundary), self.text, *map(int, has))
+        return FlatLine(self.external_id, _encoded(baseline), _encoded(boundary), self.text, *has)
 
 
 class FlatLine(NamedTuple):
@@ -55,9 +55,9 @@ class FlatLine(NamedTuple):
     baseline: str | None
     boundary: str | None
     text: str
-    has_baseline: int  # at least two points
-    has_polygon: int  # at least three
-    has_text: int
+    has_baseline: bool  # at least two points
+    has_polygon: bool  # at least three
+    has_text: bool
 
 
 def _encoded(points: Points | None) -> str | None:

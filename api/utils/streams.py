@@ -8,10 +8,11 @@ from api.utils.errors import Unavailable
 
 
 class Streams:
-    """Places for streams; `enter` raises Unavailable when all are taken."""
+    """Places for streams, or for what else is to be few; `enter` raises Unavailable when all are taken."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, what: str = "streams") -> None:
         self.most = most
+        self._what = what
         self._lock = threading.Lock()
         self._open = 0
 
@@ -22,7 +23,7 @@ class Streams:
     def enter(self) -> Place:
         with self._lock:
             if self._open >= self.most:
-                raise Unavailable(f"all {self.most} places for streams are taken", retry_after=5)
+                raise Unavailable(f"all {self.most} places for {self._what} are taken", retry_after=5)
             self._open += 1
         return Place(self)
 
@@ -33,6 +34,12 @@ class Streams:
 
 class Place:
     """One place; may be left more than once."""
+
+    def __enter__(self) -> None:
+        """To be left at the end of a block."""
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
 
     def __init__(self, streams: Streams) -> None:
         self._streams: Streams | None = streams

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 LAUNCH, LOCK, PID, EXIT, STOP = "launch.json", "lock", "pid.json", "exit.json", "stop"
+USAGE = "usage.json"  # where nobody else can look at the tree: on another machine
 ROOM = 4096  # bytes reserved for a record before the start, so that a full disk cannot lose the verdict
 BEAT = 0.2  # seconds between looks at `stop`; the death of a child wakes at once
 HURRY = 0.05  # the same while killing
@@ -216,6 +217,8 @@ def become(launch: dict[str, Any], gate: int, failures: int, log: int, errors: i
         for target, source in enumerate((os.open("/dev/null", os.O_RDONLY), log, errors)):
             os.dup2(source, target)
         _offer_to_the_oom_killer()
+        if launch.get("tied"):  # nobody could find it there once its keeper is gone
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
         if launch.get("affinity"):
             what = f"cores {launch['affinity']}"
             os.sched_setaffinity(0, launch["affinity"])
@@ -225,7 +228,8 @@ def become(launch: dict[str, Any], gate: int, failures: int, log: int, errors: i
         os.chdir(what)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         what = str(launch["argv"][0])
-        os.execvpe(what, launch["argv"], launch["env"])
+        given = {name: os.environ[name] for name in launch.get("inherit", ()) if name in os.environ}
+        os.execvpe(what, launch["argv"], {**launch["env"], **given})
     except (OSError, ValueError, TypeError, KeyError) as error:
         if isinstance(error, OSError):
             error.filename = what  # as the engine wrote it, not the last place of the search path
@@ -280,7 +284,7 @@ class Keeper:
         self.stopped = self.killed = self.over = self.by_kernel = False
         self.intent: tuple[int, int] | None = None  # which `stop` was read
         self.peak = 0
-        self.measured = 0.0
+        self.measured = self.reported = 0.0
         self.oom_before = _oom_kills()
         self.launch: dict[str, Any] = {}
         self.echo: Echo | None = None
@@ -425,8 +429,17 @@ class Keeper:
         tree = [each.pid for each in descendants(os.getpid())]
         used = sum(map(_proportional if limit else resident, tree))
         self.peak = max(self.peak, used)
+        if self.launch.get("report") and now >= self.reported + 5 * MEASURE:
+            self.reported = now
+            self.report(used)
         if limit and used > limit:
             self.over, self.deadline = True, now
+
+    def report(self, used: int) -> None:
+        tree = descendants(os.getpid())
+        spent = sum(each.cpu_seconds for each in tree)
+        usage = {"cpu_seconds": spent, "rss_bytes": used, "pids": [each.pid for each in tree], "at": time.time()}
+        put(self.control, USAGE, usage, durable=False)
 
     def record(self, why: str) -> None:
         if self.code is not None and not self.error:

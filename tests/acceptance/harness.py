@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
+from tests import postgres
 from tests.acceptance.fake_trainer.train import loss_of
 
 REPO = Path(__file__).resolve().parents[2]
@@ -87,6 +88,7 @@ class Service:
         for picture in sorted((MINI / "data" / "train").glob("red_*"))[:6]:
             shutil.copy(picture, self.images)
         self.stderr = self.home / "service.err"
+        self.database = postgres.environment()
 
     # ---- life
 
@@ -97,7 +99,7 @@ class Service:
         out = self.home / f"service.{self.starts}.out"
         environ = {k: v for k, v in os.environ.items() if not k.startswith("TRAINYARD_")}
         environ["TRAINYARD_STOP_GRACE"] = "10"
-        environ |= self.environ
+        environ |= {**self.database, **self.environ}
         if self.fake:
             environ["TRAINYARD_DIFFUSION_PIPE_ROOT"] = str(FAKE)
         if fault is not None:

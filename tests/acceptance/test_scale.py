@@ -19,8 +19,9 @@ from api.models.job import JobStatus
 from api.models.room import Offer, Room
 from api.services.store import jobs as store
 from api.services.store import metrics, queue
-from api.services.store.database import Database, driver
+from api.services.store.database import Database
 from api.services.store.jobs import JobFilter, Viewer
+from api.services.store.sqlite import driver
 from benchmarks.fill import add_jobs, add_points, database
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -21,7 +21,8 @@ import pytest
 from api.models.job import Command, Resources
 from api.models.workspace import Workspace
 from api.services.executors import local as local_module
-from api.services.executors.base import Executor, LaunchError, Observation, RunState
+from api.services.executors import records
+from api.services.executors.base import Executor, LaunchError, Observation, RunState, Terms
 from api.services.executors.fake import FakeExecutor
 from api.services.executors.local import PYTHON, LocalExecutor
 from api.utils import faults
@@ -55,7 +56,7 @@ class Bench:
         self, *argv: str, workspace: Workspace | None = None, cwd: str = "/", **resources: Any
     ) -> tuple[str, Workspace]:
         workspace = workspace or self.workspace()
-        self.executor.launch(Command(argv, ENV, cwd), workspace, Resources(**resources))
+        self.executor.launch(Command(argv, ENV, cwd), workspace, Terms(Resources(**resources)))
         return self.executor.handle(workspace), workspace
 
     def tick(self) -> None:
@@ -103,10 +104,8 @@ class Bench:
         raise NotImplementedError
 
 
-class LocalBench(Bench):
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.executor: LocalExecutor = LocalExecutor(linger=0.3)
+class ShellBench(Bench):
+    """Its trainers are real processes, whose keeper leaves its records where we see them."""
 
     def sh(self, script: str, workspace: Workspace | None = None, **resources: Any) -> tuple[str, Workspace]:
         return self.start("/bin/sh", "-c", script, workspace=workspace, **resources)
@@ -134,6 +133,24 @@ class LocalBench(Bench):
     def broken(self) -> str:
         return self.start("/no/such/trainer")[0]
 
+    def prints(self, workspace: Workspace) -> None:
+        self.until(lambda: self.log(workspace))
+
+    def log(self, workspace: Workspace) -> str:
+        return workspace.log.read_text() if workspace.log.exists() else ""
+
+    def record(self, handle: str, name: str = keeper.PID) -> dict[str, Any]:
+        path = Path(handle, name)
+        self.until(path.exists)
+        record: dict[str, Any] = json.loads(path.read_bytes())
+        return record
+
+
+class LocalBench(ShellBench):
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.executor: LocalExecutor = LocalExecutor(linger=0.3)
+
     def orphan(self, handle: str) -> None:
         """Kills the keeper: the trainer lives on."""
         os.kill(self.record(handle)["keeper"], signal.SIGKILL)
@@ -148,18 +165,6 @@ class LocalBench(Bench):
         usage = self.executor.usage(handle)
         assert usage
         return usage.pids
-
-    def prints(self, workspace: Workspace) -> None:
-        self.until(lambda: self.log(workspace))
-
-    def log(self, workspace: Workspace) -> str:
-        return workspace.log.read_text() if workspace.log.exists() else ""
-
-    def record(self, handle: str, name: str = keeper.PID) -> dict[str, Any]:
-        path = Path(handle, name)
-        self.until(path.exists)
-        record: dict[str, Any] = json.loads(path.read_bytes())
-        return record
 
     def output(self, *argv: str, **resources: Any) -> str:
         handle, workspace = self.start(*argv, **resources)
@@ -341,7 +346,7 @@ def test_what_has_ended_can_be_forgotten_and_what_runs_cannot(bench: Bench) -> N
 def test_the_environment_is_exactly_the_one_given(local: LocalBench) -> None:
     given = {"PATH": "/bin", "SECRET": "ü$x\n=1", "EMPTY": "", "BYTES": os.fsdecode(b"\xff")}
     workspace = local.workspace()
-    local.executor.launch(Command(("cat", "/proc/self/environ"), given, "/"), workspace, Resources())
+    local.executor.launch(Command(("cat", "/proc/self/environ"), given, "/"), workspace, Terms())
     local.end(local.executor.handle(workspace))
     found = dict(item.split(b"=", 1) for item in workspace.log.read_bytes().rstrip(b"\0").split(b"\0"))
     assert found == {os.fsencode(name): os.fsencode(value) for name, value in given.items()}
@@ -552,15 +557,16 @@ SERVICE = """
 import sys, os, signal, json
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from api.models.job import Command, Resources
+from api.models.job import Command
 from api.models.workspace import Workspace
+from api.services.executors.base import Terms
 from api.services.executors.local import LocalExecutor
 from api.utils import faults
 control, log = map(Path, sys.argv[2:4])
 faults.arm(sys.argv[4] or None)
 exec(sys.argv[6])
 command = Command(("/bin/sh", "-c", sys.argv[5]), {"PATH": "/bin:/usr/bin"}, "/")
-LocalExecutor(linger=0.3).launch(command, Workspace("j", 1, control, log, log.parent, log.parent), Resources())
+LocalExecutor(linger=0.3).launch(command, Workspace("j", 1, control, log, log.parent, log.parent), Terms())
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -593,7 +599,7 @@ def test_a_service_without_standard_streams_launches_all_the_same(local: LocalBe
 def apart(local: LocalBench, script: str, workspace: Workspace | None = None) -> tuple[str, Workspace]:
     """Its standard error kept in a file of its own too."""
     workspace = workspace or local.workspace()
-    local.executor.launch(Command(("/bin/sh", "-c", script), ENV, "/", errors_apart=True), workspace, Resources())
+    local.executor.launch(Command(("/bin/sh", "-c", script), ENV, "/", errors_apart=True), workspace, Terms())
     return local.executor.handle(workspace), workspace
 
 
@@ -725,7 +731,7 @@ def test_sigterm_to_the_keeper_is_a_stop(local: LocalBench) -> None:
 def test_a_launch_by_another_version_of_the_service_is_refused_in_words(local: LocalBench) -> None:
     workspace = local.workspace()
     handle = local.executor.handle(workspace)
-    local_module._make(handle)
+    records.make(handle)
     keeper.put(handle, keeper.LAUNCH, {"v": 2})
     lock = local_module._claim(handle)
     assert lock is not None

@@ -32,6 +32,7 @@ from api.services.ingest import Ingestor
 from api.services.store import jobs as store
 from api.services.store import queue, schema
 from api.settings import load
+from tests import postgres
 
 BASE = "/api/v1/training"
 ROOTED = ("/api", "/healthz", "/readyz", "/metrics")
@@ -245,9 +246,10 @@ def envelope(response: TestResponse) -> Any:
     return body
 
 
-def make_site(home: Path, source: FakeSource) -> Site:
-    settings = load({"data_dir": str(home)}, {})
+def make_site(home: Path, source: FakeSource, **given: str) -> Site:
+    settings = load({"data_dir": str(home), **given}, postgres.environment())
     services = composition.build_services(settings, {}, source)
+    services.leadership.leads = True  # it is never started, and there is no other
     app = composition.build_app(services)
     site = Site(app, services, source, home, Documented(app))
     site.images.mkdir(parents=True, exist_ok=True)

@@ -42,6 +42,11 @@ def both(*routes: str) -> list[str]:
 
 
 Y = "/datasets/{dataset_id}"
+S = "/infer/results/{session_id}"
+INFER = (
+    "POST /infer/{model_id}", "POST /infer/{model_id}/export", "POST /infer/video/{model_id}",
+    "POST /infer/video/{model_id}/stream",
+)  # fmt: skip
 TRAIN = "/train/jobs/{job_id}"
 A = "/annotations/tasks/{annotation_task_id}"
 M = "/models/{model_id}"
@@ -65,6 +70,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register", "GET /train/jobs"),
             *both("GET /datasets", "POST /datasets/upload", "POST /datasets/register", "GET /annotations/tasks"),
             *both("GET /models", "POST /models/upload"),
+            *both("GET /infer/results", "POST /infer/batch/run"),
             "POST /start", "GET /status", "GET /cache_info", "GET /gpu_info", "GET /help",
         ],
         ANYBODY,
@@ -80,6 +86,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             f"GET {T}/jobs/{{job_id}}/logs", "GET /api/v1/auth/workspaces/{workspace_id}/members", "GET /api/v1/webhooks/{webhook_id}",
             "GET /api/v1/webhooks/{webhook_id}/deliveries", "GET /api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
             *both(f"GET {Y}", f"GET {Y}/export/annotated", f"GET {Y}/export/original"), "GET /static/{static_path}",
+            *both(*INFER, f"GET {S}", f"GET {S}/export", f"GET {S}/video"),
             *both(f"GET {TRAIN}", "GET /logs/stream", "GET /logs/tail", "GET /logs/lines"),
             *both(f"GET {A}", f"GET {A}/items", f"GET {A}/items/{{image_id}}", f"GET {A}/export"),
             *both(
@@ -138,6 +145,7 @@ ROUTES: dict[str, dict[str, bool]] = {
                 f"POST {A}/items/{{image_id}}", f"POST {A}/import", f"POST {A}/prelabel", f"POST {A}/export",
             ),
             *both(f"PUT {M}", f"DELETE {M}"),
+            *both(f"DELETE {S}"),
         ],
         CHANGERS,
     ),
@@ -244,11 +252,12 @@ class Town:
         dataset = f"matrix{next(COUNT)}"
         wanted = {"dataset_name": dataset, "video_directory": str(site.images), "workspace_id": self.team}
         preprocessing = site.data("POST", f"{P}/start", wanted, code=202, who=owner)["preprocessing_id"]
+        registered = self.registered(owner)
         return self.pages() | {
             "model_name": self.model(owner), "model_type": "best.pt",
             "preprocessing_id": preprocessing, "dataset_name": dataset, "number": 1,
             "webhook_id": webhook, "delivery_id": 1,
-            "models/model_id": self.registered(owner), "models/job_id": "x",
+            "models/model_id": registered, "infer/model_id": registered, "session_id": self.session(owner), "models/job_id": "x",
             "dataset_id": images, "train/job_id": self.training(owner), "static_path": f"datasets/{images}/v1/images/train/x.jpg",
             "labelled_id": labelled_id, "annotation_task_id": annotation, "image_id": "train_000000",
             "task_id": task, "job_id": job, "path": "x", "name": "index.html", "build_id": "x", "asset": "app.js", "gpu_id": 0, "token_id": token,
@@ -299,6 +308,15 @@ class Town:
             also=lambda connection, job: train_server.add(connection, job, name, place.name),
         )
         return name
+
+    def session(self, owner: Actor) -> str:
+        sessions = self.site.services.inference.sessions
+        with sessions.files.draft() as draft:
+            for name in ("video.mp4", "results.csv", "metadata.json"):
+                (draft / name).touch()
+            (draft / "images").mkdir()
+            summary = {"images": 0, "detections": 0}
+            return sessions.keep(owner, sessions.new_id(), draft, "export", [], summary, self.team, durable=False).id
 
     def dataset(self, owner: Actor) -> str:
         """Not prepared: nothing of these tests reads its files."""

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from api.models.accounts import ALL_SCOPES, Actor, Role, Scope, scopes_of
 from api.models.dialect import JOBS, dialect_of
 from api.models.job import EndReason, Failure, JobStatus
 from api.models.room import Grant
-from api.services.store import leases
+from api.services.store import leases, schema
 from tests.dialects.conftest import Site, strict
 
 BASE = "/api/v1/training/jobs"
@@ -299,8 +300,8 @@ def test_the_queue_is_shown_with_reasons(site: Site, ana: Person, bob: Person, r
     all_of_it = site.running(site.job(ana.create(cpu=cores)["job_id"]))
     with site.services.db.write() as connection:
         leases.take(connection, all_of_it.seq, Grant(cores=site.services.queue.offer().room.cores, memory=GIB))
-        connection.exec_driver_sql(
-            "UPDATE jobs SET core_ids = ? WHERE seq = ?", (str(list(range(cores))), all_of_it.seq)
+        connection.execute(
+            update(schema.jobs).where(schema.jobs.c.seq == all_of_it.seq).values(core_ids=list(range(cores)))
         )
     waits = ana.create()["job_id"]
     theirs = bob.create(priority=1)["job_id"]

@@ -26,7 +26,7 @@ def template() -> Iterator[Template]:
 def db(template: Template) -> Iterator[Database]:
     database = template.copy()
     yield database
-    database.close()
+    template.discard(database)
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from api.services.store import account_tables as tables
 from api.services.store.database import Database
 from api.services.store.schema import metadata
 from api.utils.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unauthenticated, Unavailable
+from tests import postgres
+from tests.postgres import sqlite_only
 
 CHEAP = Cost(n=2, r=1, p=1)
 HOME = "127.0.0.1"
@@ -40,7 +42,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/t.db")
+    database = Database(postgres.new_url(f"sqlite:///{tmp_path}/t.db"))
     with database.write() as connection:
         metadata.create_all(connection)
     yield database
@@ -360,6 +362,7 @@ class TestTokens:
         with pytest.raises(Unauthenticated, match="not provided"):
             accounts.authenticate()
 
+    @sqlite_only
     def test_only_a_hash_is_stored(self, accounts: AccountService, boss: Actor, ana: User, tmp_path: Path) -> None:
         secret = accounts.create_token(boss, "ci")[1]
         cookie = accounts.open_session(ana.id).cookie

@@ -16,6 +16,8 @@ from api.services.accounts import AccountService
 from api.services.passwords import Cost, Hasher
 from api.services.store.database import Database
 from api.settings import Settings, load
+from tests import postgres
+from tests.postgres import sqlite_only
 
 Run = Callable[..., int]
 
@@ -27,7 +29,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return load({"data_dir": str(tmp_path)}, {})
+    return load({"data_dir": str(tmp_path)}, postgres.environment())
 
 
 @pytest.fixture
@@ -182,6 +184,7 @@ def test_workspaces(run: Run, service: AccountService, capsys: pytest.CaptureFix
     assert service.members(boss, 1) == []
 
 
+@sqlite_only
 def test_a_file_that_is_no_database(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     (settings.data_dir / "trainyard.db").write_text("not a database" * 100)
     parser = argparse.ArgumentParser()

@@ -18,8 +18,9 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
 from api.services.store import jobs as store
-from api.services.store.database import APPLICATION_ID, DamagedDatabase, Database, StorageFull, driver
+from api.services.store.database import DamagedDatabase, Database, StorageFull
 from api.services.store.schema import jobs
+from api.services.store.sqlite import APPLICATION_ID, SqliteBackend, driver
 from api.services.store.tables import metadata
 from api.utils.errors import Unavailable
 from tests.unit.toys import add_job
@@ -160,7 +161,7 @@ def test_a_crash_while_it_was_first_made(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as db:
         assert names(db) == []
     with opened(tmp_path / "db2", prepare=False) as db:
-        db._create()  # it has its name, and no tables yet
+        SqliteBackend(tmp_path / "db2")._create()  # it has its name, and no tables yet
         db.prepare()
         assert names(db) == []
 
@@ -241,7 +242,7 @@ def test_a_lock_held_by_another_process(db: Database) -> None:
     with db.write() as connection:
         driver(connection).execute("PRAGMA busy_timeout=50")
         job = add_job(connection)
-    command = [sys.executable, "-c", HOLDER, str(db.path)]
+    command = [sys.executable, "-c", HOLDER, db.backend.name]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None and holder.stdin is not None
         assert holder.stdout.readline() == b"held\n"

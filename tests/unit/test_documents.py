@@ -24,6 +24,7 @@ from api.services.store.ocr_tables import ocr_lines, ocr_parts
 from api.utils.errors import NotFound
 from api.utils.pagexml import FlatLine, TextLine
 from api.utils.paths import AllowedRoots
+from tests.postgres import sqlite_only
 from tests.unit.pages import line, unpacked
 from tests.unit.toys import START, World, add_job, member
 
@@ -110,6 +111,7 @@ def test_an_image_alone_leaves_the_lines_and_the_size_they_were_drawn_on(db: Dat
     assert (found.lines, found.image, found.width, found.xml_name) == (3, "documents/1/a.png", 60, "a.png.xml")
 
 
+@sqlite_only
 def test_the_report_reads_an_index_entry_a_page_and_no_line(db: Database) -> None:
     """The measure of the issue, counted and not timed."""
     steps: dict[int, int] = {}

@@ -16,6 +16,7 @@ from api.services.doorkeeper import Doorkeeper, session_cookie, token_in_url
 from api.services.passwords import Cost, Hasher
 from api.services.store import account_tables
 from api.services.store.database import Database
+from tests import postgres
 
 JOBS, LIST = "/api/v1/training/jobs", "/api/v1/training/list"
 
@@ -34,7 +35,7 @@ class Callers:
 
 @pytest.fixture
 def accounts(tmp_path: Path) -> Iterator[AccountService]:
-    db = Database(f"sqlite:///{tmp_path}/t.db")
+    db = Database(postgres.new_url(f"sqlite:///{tmp_path}/t.db"))
     with db.write() as connection:
         account_tables.metadata.create_all(connection)
     service = AccountService(db, hasher=Hasher(Cost(2, 1, 1)))

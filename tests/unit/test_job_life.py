@@ -87,8 +87,7 @@ class JobLife(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.patch.undo()
-        self.db.close()
-        self.db.path.unlink()
+        template()[0].discard(self.db)
         self.files.cleanup()
 
     # ---- helpers

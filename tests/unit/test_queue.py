@@ -381,7 +381,7 @@ def test_after_a_failure_the_queue_goes_on_or_waits_for_its_owner(world: World, 
 def test_a_job_is_held_to_the_cores_it_was_given(world: World) -> None:
     world.running(cpus=1, memory=GIB)
     job = world.running(cpus=2, memory=GIB)
-    given = world.executor.runs[world.handle(job.id)].resources
+    given = world.executor.runs[world.handle(job.id)].terms.resources
     assert (job.core_ids, given.cpu_ids, given.memory) == ((1, 2), (1, 2), GIB)
 
 

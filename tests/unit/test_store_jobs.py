@@ -16,6 +16,7 @@ from api.services.store.database import Database
 from api.services.store.jobs import Viewer
 from api.services.store.metrics import SeriesWriter
 from api.utils.errors import Conflict, NotFound
+from tests.postgres import sqlite_only
 from tests.unit.toys import START, add_job, claim
 
 ALL = Viewer(0, everything=True)
@@ -163,6 +164,7 @@ def test_a_waiting_gpu_job_does_not_hold_up_the_cpu(db: Database) -> None:
         assert job is not None and job.id == cpu.id
 
 
+@sqlite_only
 def test_a_claim_reads_few_rows_of_a_long_queue(db: Database) -> None:
     with db.write(durable=False) as connection:
         for _ in range(300):

@@ -59,7 +59,8 @@ def rows(connection: Connection, job: Job) -> dict[str, list[tuple[Any, ...]]]:
     (series,) = connection.execute(select(schema.metric_series).where(schema.metric_series.c.job_seq == job.seq)).all()
     found = {"series": [(series.axis, series.name, series.points, series.first_x, series.last_x, series.last_value)]}
     for table in (schema.metric_points, schema.metric_rollups, schema.metric_epochs):
-        mine = connection.execute(select(table).where(table.c.series_id == series.id)).all()
+        query = select(table).where(table.c.series_id == series.id).order_by(*table.primary_key)
+        mine = connection.execute(query).all()
         found[table.name] = [tuple(row)[1:] for row in mine]
     return found
 
@@ -237,7 +238,7 @@ class Fetched:
     def _count(self, connection: Connection, cursor: Any, sql: str, given: Any, *rest: object) -> None:
         if not self._asking and sql.lstrip().startswith("SELECT"):
             self._asking = True
-            self.rows += connection.exec_driver_sql(f"SELECT count(*) FROM ({sql})", given).scalar_one()
+            self.rows += connection.exec_driver_sql(f"SELECT count(*) FROM ({sql}) AS asked", given).scalar_one()
             self._asking = False
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from api.models.job import EndReason, Job, JobStatus, Phase
 from api.services.executors.base import RunState, Usage
+from api.services.launching import free_ports
 from api.services.store import jobs as store
 from api.services.store.database import StorageFull
-from api.services.worker import GrowthWatch, HangWatch, Worker, free_ports, stop_grace
+from api.services.worker import GrowthWatch, HangWatch, Worker, stop_grace
 from api.utils.errors import Invalid
 from tests.unit.toys import START, World, claim, member
 

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
 
 from api.models.accounts import ALL_SCOPES, Actor, Role, Scope
 from api.models.dialect import TRAINING_V1, Dialect
@@ -18,10 +18,12 @@ from api.models.events import Advance, Done, Event, Fault, Level, LineType, Metr
 from api.models.job import Checkpoint, Command, Failure, Job, JobSpec, JobStatus, Phase, Resources
 from api.models.room import Offer, Room
 from api.models.workspace import Workspace
+from api.services.engine_queue import EngineQueue
 from api.services.engines.base import Availability, Ending, Launch
 from api.services.engines.failures import classify
-from api.services.executors.fake import FakeExecutor
+from api.services.executors.fake import FakeCluster, FakeExecutor
 from api.services.feed import Feed
+from api.services.fitting import ClusterFitting, Fitting, MachineFitting
 from api.services.gpus.desk import GpuDesk
 from api.services.gpus.fake import FakeSource
 from api.services.gpus.monitor import GpuMonitor
@@ -34,6 +36,7 @@ from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.worker import Worker
 from api.services.workspaces import Workspaces
 from api.utils.errors import Invalid
+from tests import postgres
 
 START = 1_700_000_000.0
 GIB = 1024**3
@@ -196,15 +199,26 @@ class Template:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        db = Database(f"sqlite:///{directory / 'template.db'}")
+        self.url = postgres.new_url(f"sqlite:///{directory / 'template.db'}")
+        db = Database(self.url)
         db.prepare()
         db.close()
         self._numbers = count(1)
 
     def copy(self) -> Database:
+        if postgres.WANTED:
+            server, template = postgres.cluster(), str(make_url(self.url).database)
+            return Database(server.url(server.database(template)))
         path = self.directory / f"copy{next(self._numbers)}.db"
         shutil.copy(self.directory / "template.db", path)
         return Database(f"sqlite:///{path}")
+
+    def discard(self, db: Database) -> None:
+        db.close()
+        if postgres.WANTED:
+            postgres.drop(db.url)
+        else:
+            Path(db.backend.name).unlink()
 
 
 # ---- a service without threads
@@ -234,12 +248,13 @@ class World:
     machine: Room = MACHINE
     per_user: int = 0
     max_queued: int = 0
+    cluster: bool = False  # a fake engine with a queue of its own instead of this machine
     limits: Limits = field(default_factory=lambda: Limits(stop_grace=60.0, stall_seconds=100.0))
 
     def __post_init__(self) -> None:
         self.engine = ToyEngine()
         self.engines: dict[str, Any] = {"toy": self.engine}
-        self.executor = FakeExecutor(self.clock)
+        self.executor: FakeExecutor = FakeCluster(self.clock) if self.cluster else FakeExecutor(self.clock)
         base = self.directory
         self.workspaces = Workspaces(base / "data", base / "configs", base / "logs", base / "out")
         self.workspaces.prepare()
@@ -256,10 +271,17 @@ class World:
         )
         self.supervisor = StillSupervisor(self.parts, lambda: self.queue.offer(), clock=self.clock)
         self.gpus = GpuDesk(self.monitor, self.db, self.supervisor.own_pids)
-        self.queue = QueueDesk(self.db, self.gpus, self.machine, per_user=self.per_user, clock=self.clock)
+        fitting: Fitting = MachineFitting(self.gpus, self.machine)
+        handed = None
+        if isinstance(self.executor, FakeCluster) and self.supervisor.handover is not None:
+            fitting = ClusterFitting(self.executor)
+            handed = EngineQueue(self.parts, self.supervisor.handover, self.clock)
+        self.queue = QueueDesk(
+            self.db, self.gpus, lambda: self.machine, per_user=self.per_user, engine=handed, clock=self.clock
+        )
         self.jobs = JobService(
             self.db, self.engines, self.executor, self.supervisor, self.workspaces, self.feed, self.gpus,
-            grace=self.limits.stop_grace, machine=self.machine, max_queued=self.max_queued, clock=self.clock,
+            grace=self.limits.stop_grace, fitting=fitting, max_queued=self.max_queued, clock=self.clock,
         )  # fmt: skip
         self.orders = QueueService(self.db, self.jobs, self.gpus, self.feed, self.supervisor.wake, self.clock)
 

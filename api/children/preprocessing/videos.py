@@ -12,15 +12,13 @@ from av.filter import Graph
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
+from api.children.common.video import OPTIONS, video_stream
 from api.children.preprocessing.pictures import save_thumbnail
 from api.children.preprocessing.places import Places
 from api.children.preprocessing.plan import Limits
 from api.children.preprocessing.problems import Broken
 from api.children.preprocessing.sizes import Resolution, fitted
 
-#: nothing that names other files or addresses (playlists, concat scripts) is ever read
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,flv,live_flv,asf,mpegts,mpeg"
-OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
 ENCODER = {"preset": "veryfast", "crf": "18"}
 SHORTEST_REST = 1.0  # seconds: of a last clip that is kept
 TURNS = {90: [("transpose", "cclock")], -90: [("transpose", "clock")], 180: [("hflip", ""), ("vflip", "")]}
@@ -53,10 +51,10 @@ def convert_video(
 
 
 def _video_stream(container: Any) -> VideoStream:
-    for stream in container.streams.video:
-        if not stream.disposition & type(stream.disposition).attached_pic:
-            return stream  # type: ignore[no-any-return]
-    raise Broken("has no video stream")
+    stream = video_stream(container)
+    if stream is None:
+        raise Broken("has no video stream")
+    return stream
 
 
 def _check_header(container: Any, stream: VideoStream, limits: Limits) -> None:

@@ -19,6 +19,7 @@ class PreviewSchema(Answer):
     config = fields.Dict(metadata={"description": "flat, with the defaults filled in and secrets masked"})
     dataset = fields.Dict()
     files = fields.List(fields.Nested(PreviewFileSchema), metadata={"description": "the trainer's TOML"})
+    warnings = fields.List(fields.String())
 
 
 class RequestSchema(Answer):

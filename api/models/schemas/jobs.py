@@ -6,6 +6,7 @@ from marshmallow import ValidationError, fields, validate
 
 from api.models.dialect import JOBS
 from api.models.schemas.base import MAX_INT, Answer, Strict, choice, integer, name, query_integer, text
+from api.models.schemas.placement import PlacementSchema
 from api.models.schemas.training import FailureSchema
 
 FRAMEWORKS = ("pytorch", "tensorflow")
@@ -52,6 +53,10 @@ class NewJobSchema(Strict):
     max_runtime = integer(1, 10**9, metadata={"description": "seconds after which it is ended"})
     max_retries = integer(
         0, 100, load_default=0, metadata={"description": "further attempts when it fails, each after a longer pause"}
+    )
+    placement = fields.Nested(
+        PlacementSchema,
+        metadata={"description": "on a cluster: where an admin lets jobs choose that"},
     )
 
 

@@ -20,6 +20,7 @@ from api.models.schemas.base import (
     seconds,
     text,
 )
+from api.models.schemas.placement import PlacementSchema
 
 STATUSES = [status.value for status in JobStatus]
 LEVELS = [level.name for level in Level]
@@ -56,6 +57,10 @@ class StartSchema(Strict):
     max_runtime = integer(1, 10**9, metadata={"description": "seconds after which it is ended"})
     max_retries = integer(
         0, 100, load_default=0, metadata={"description": "further attempts when it fails, each after a longer pause"}
+    )
+    placement = fields.Nested(
+        PlacementSchema,
+        metadata={"description": "on a cluster: where an admin lets jobs choose that"},
     )
     description = text(0, 10_000, metadata={"description": "for people; lists search it"})
     tags = fields.List(

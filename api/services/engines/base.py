@@ -22,6 +22,7 @@ class Launch:
     ports: Sequence[int]  # free on this machine and held by no other live job
     base_env: Mapping[str, str]  # the child's environment so far (service's own less TRAINYARD_*, plus the job's)
     resume_from: str | None = None  # a checkpoint's name: continue from it
+    placed: bool = False  # on a cluster: `gpu_ids` is only a count, which devices they are the node says at the start
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from api.models.job import Command, Resources
+from api.models.cluster import ClusterState, Node
+from api.models.job import Command
 from api.models.workspace import Workspace
-from api.services.executors.base import LaunchError, Observation, RunState, Usage
+from api.services.executors.base import THIS_MACHINE, LaunchError, Observation, RunState, Terms, Traits, Usage
+from api.utils.errors import Forbidden
 
 GONE = (RunState.EXITED, RunState.VANISHED)
 
@@ -20,7 +22,7 @@ class FakeRun:
 
     command: Command
     workspace: Workspace
-    resources: Resources
+    terms: Terms
     seen: Observation
     stubborn: bool = False  # ignores SIGTERM
     usage: Usage = field(default=Usage(cpu_seconds=0.0, rss_bytes=0, pids=()))
@@ -28,12 +30,14 @@ class FakeRun:
 
 class FakeExecutor:
     """`clock` gives Unix seconds. A run lives until the test ends it, or until a stop takes effect at a poll:
-    at once (-15), or for a stubborn one when its grace is over (-9)."""
+    at once (-15), or for a stubborn one when its grace is over (-9). With the traits of an engine that queues, what is
+    launched is pending until the test begins it."""
 
     name = "fake"
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, traits: Traits = THIS_MACHINE) -> None:
         self.clock = clock
+        self.traits = traits
         self.runs: dict[str, FakeRun] = {}
         self.launches: list[Command] = []  # in order; a repeated launch of one workspace is not in it
         self.stops: list[tuple[str, float]] = []  # every call of stop
@@ -55,6 +59,11 @@ class FakeExecutor:
     def exit_next(self, code: int) -> None:
         """The next launch returns, and its run has ended with `code`."""
         self._exits.append(code)
+
+    def begin(self, handle: str) -> None:
+        """The engine starts what was pending."""
+        run = self.runs[handle]
+        run.seen = replace(run.seen, state=RunState.RUNNING, started_at=self.clock(), note=None)
 
     def write(self, handle: str, text: str | bytes) -> None:
         """Appends to the log, as the trainer would."""
@@ -83,7 +92,7 @@ class FakeExecutor:
     def handle(self, workspace: Workspace) -> str:
         return str(workspace.control)
 
-    def launch(self, command: Command, workspace: Workspace, resources: Resources) -> None:
+    def launch(self, command: Command, workspace: Workspace, terms: Terms) -> None:
         handle = self.handle(workspace)
         if handle in self.runs:
             return
@@ -92,7 +101,9 @@ class FakeExecutor:
         pid = 1000 + len(self.launches)
         self.launches.append(command)
         born = Observation(RunState.RUNNING, pid=pid, started_at=self.clock())
-        self.runs[handle] = FakeRun(command, workspace, resources, born, usage=Usage(0.0, 0, (pid,)))
+        if self.traits.queues:
+            born = Observation(RunState.PENDING, note="waits for resources")
+        self.runs[handle] = FakeRun(command, workspace, terms, born, usage=Usage(0.0, 0, (pid,)))
         Path(workspace.log).touch()
         if handle in self.deadlines:
             self._end(handle, error="stopped before start", started_at=None, pid=None)
@@ -108,7 +119,9 @@ class FakeExecutor:
         if run.seen.state not in GONE and handle in self.deadlines:
             overdue = self.clock() >= self.deadlines[handle]
             if overdue or not run.stubborn:
-                self._end(handle, exit_code=-9 if run.stubborn else -15)
+                begun = run.seen.state is not RunState.PENDING
+                code = -9 if run.stubborn else -15
+                self._end(handle, exit_code=code if begun else None, error=None if begun else "stopped before start")
         return run.seen
 
     def stop(self, handle: str, grace: float) -> None:
@@ -123,7 +136,7 @@ class FakeExecutor:
         return run.usage if run and run.seen.state not in GONE else None
 
     def forget(self, handle: str) -> None:
-        if self.poll(handle).state in (RunState.RUNNING, RunState.ORPHAN):
+        if self.poll(handle).state in (RunState.PENDING, RunState.RUNNING, RunState.ORPHAN):
             raise RuntimeError(f"an attempt that runs cannot be forgotten: {handle}")
         self.runs.pop(handle, None)
         self.deadlines.pop(handle, None)
@@ -132,6 +145,43 @@ class FakeExecutor:
         run = self.runs[handle]
         if run.seen.state is RunState.ORPHAN:
             self.vanish(handle)
-        elif run.seen.state is RunState.RUNNING:
+        elif run.seen.state in (RunState.RUNNING, RunState.PENDING):
             changes = {"state": RunState.EXITED, "ended_at": self.clock(), **how}
             run.seen = replace(run.seen, **changes)  # type: ignore[arg-type]
+
+
+class FakeCluster(FakeExecutor):
+    """An engine with a queue of its own, on nodes that a test puts there."""
+
+    name = "fakecluster"
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(clock, Traits(queues=True, remote=True))
+        self.nodes: tuple[Node, ...] = ()
+        self.away: str | None = None  # why it cannot be reached
+        self.amended: list[tuple[str, int, bool]] = []  # handle, priority, held
+
+    def start(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def state(self) -> ClusterState:
+        return ClusterState(self.nodes, self.clock(), self.away)
+
+    def problem(self) -> str | None:
+        return self.away
+
+    def amend(self, handle: str, terms: Terms) -> None:
+        known = self.runs[handle].terms
+        if (known.priority, known.held) != (terms.priority, terms.held):
+            self.runs[handle].terms = replace(known, priority=terms.priority, held=terms.held)
+            self.amended.append((handle, terms.priority, terms.held))
+
+    def check_placement(self, placement: Mapping[str, str]) -> None:
+        if placement:
+            raise Forbidden(f"this cluster lets nobody choose: {', '.join(placement)}")
+
+    def check(self) -> Iterator[tuple[bool | None, str]]:
+        yield self.away is None, self.away or "the cluster answers"

@@ -7,20 +7,19 @@ that started it. A handle is the path of that directory.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import signal
 import struct
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
-from api.models.job import Command, Resources
+from api.models.job import Command
 from api.models.workspace import Workspace
-from api.services.executors.base import LaunchError, Observation, RunState, Usage
+from api.services.executors import records
+from api.services.executors.base import THIS_MACHINE, LaunchError, Observation, RunState, Terms, Usage
 from api.utils import training_wrapper as keeper
 from api.utils.faults import fault
 
@@ -33,6 +32,7 @@ class LocalExecutor:
     """`linger`: seconds that processes which outlive their trainer get between SIGTERM and SIGKILL."""
 
     name = "local"
+    traits = THIS_MACHINE
 
     def __init__(self, *, linger: float = 10.0, python: str = PYTHON) -> None:
         self._linger = linger
@@ -45,46 +45,35 @@ class LocalExecutor:
     def handle(self, workspace: Workspace) -> str:
         return str(workspace.control.absolute())
 
-    def launch(self, command: Command, workspace: Workspace, resources: Resources) -> None:
+    def launch(self, command: Command, workspace: Workspace, terms: Terms) -> None:
         handle = self.handle(workspace)
         fault("launch.before_lock")
         try:
-            _make(handle)
+            records.make(handle)
             lock = _claim(handle)
             if lock is None:
                 return
             try:
-                self._launch(lock, command, workspace, resources)
+                self._launch(lock, command, workspace, terms)
             finally:
                 os.close(lock)  # the keeper has its own
         except OSError as error:
             raise LaunchError(f"{error.strerror}: {error.filename or handle}") from error
 
-    def _launch(self, lock: int, command: Command, workspace: Workspace, resources: Resources) -> None:
+    def _launch(self, lock: int, command: Command, workspace: Workspace, terms: Terms) -> None:
         handle = self.handle(workspace)
-        if _read(handle, keeper.EXIT) or _read(handle, keeper.PID):
+        if records.read(handle, keeper.EXIT) or records.read(handle, keeper.PID):
             return  # it ran, once is enough
         for name in (keeper.PID, keeper.EXIT, keeper.STOP):
             keeper.reserve(handle, name)
-        description = self._description(command, workspace, resources)
+        description = records.launch(command, workspace, terms, self._linger)
+        description["affinity"] = list(terms.resources.cpu_ids) or None
         keeper.put(handle, keeper.LAUNCH, description, durable=False)  # after a power cut it is written anew
         fault("launch.after_lock")
         with self._mutex:
             self._broken.pop(handle, None)
             self._keepers[self._spawn(handle, lock)] = handle
         fault("launch.after_spawn")
-
-    def _description(self, command: Command, workspace: Workspace, resources: Resources) -> Record:
-        return {
-            "argv": list(command.argv),
-            "env": dict(command.env),
-            "cwd": command.cwd,
-            "log": str(workspace.log.absolute()),
-            "errors": str(workspace.errors.absolute()) if command.errors_apart else None,
-            "linger": self._linger,
-            "memory_limit": resources.memory,
-            "affinity": list(resources.cpu_ids) or None,
-        }
 
     def _spawn(self, handle: str, lock: int) -> int:
         """posix_spawn and not Popen: nothing of ours runs between fork and exec, which threads would endanger."""
@@ -112,15 +101,15 @@ class LocalExecutor:
 
     def _look(self, handle: str) -> Observation:
         held = _held(handle)  # first: a keeper writes its verdict before it lets go
-        started = _read(handle, keeper.PID)
+        started = records.read(handle, keeper.PID)
         if held:
-            return _observed(RunState.RUNNING, started)
-        verdict = _read(handle, keeper.EXIT)
+            return records.observed(RunState.RUNNING, started)
+        verdict = records.read(handle, keeper.EXIT)
         if verdict:
-            return _ended(verdict, started)
+            return records.ended(verdict, started)
         if not started:
             return Observation(RunState.ABSENT)
-        return _observed(RunState.ORPHAN if _survivors(started) else RunState.VANISHED, started)
+        return records.observed(RunState.ORPHAN if _survivors(started) else RunState.VANISHED, started)
 
     def _reap(self) -> None:
         """Keepers are our children while we live: collects the ended ones, and what a broken one left unsaid."""
@@ -141,13 +130,13 @@ class LocalExecutor:
         if state in (RunState.EXITED, RunState.VANISHED):
             return
         with self._mutex:
-            _intend(handle, grace)
+            records.intend(handle, grace)
         if state is RunState.ORPHAN:
             self._press(handle)
 
     def _press(self, handle: str) -> None:
         """Does for an orphan what its keeper would have done, a step at each call."""
-        intent, started = _read(handle, keeper.STOP), _read(handle, keeper.PID)
+        intent, started = records.read(handle, keeper.STOP), records.read(handle, keeper.PID)
         if not intent or not started:
             return
         overdue = keeper.clock() >= intent.get("clock", 0) + intent.get("grace", self._linger)
@@ -161,7 +150,7 @@ class LocalExecutor:
                 keeper.send(each, signal.SIGCONT)
 
     def usage(self, handle: str) -> Usage | None:
-        started = _read(handle, keeper.PID)
+        started = records.read(handle, keeper.PID)
         if not started:
             return None
         tree = keeper.descendants(started["keeper"]) if _held(handle) else _survivors(started)
@@ -180,26 +169,6 @@ class LocalExecutor:
         self._broken.pop(handle, None)
         self._told.pop(handle, None)
         shutil.rmtree(handle, ignore_errors=True)
-
-
-def _observed(state: RunState, started: Record | None) -> Observation:
-    if not started:
-        return Observation(state)
-    return Observation(state, pid=started["pid"], started_at=started["started_at"])
-
-
-def _ended(verdict: Record, started: Record | None) -> Observation:
-    nothing_ran = verdict["why"] if verdict["code"] is None else None
-    return Observation(
-        RunState.EXITED,
-        pid=started["pid"] if started else None,
-        exit_code=verdict["code"],
-        started_at=verdict["started_at"],
-        ended_at=verdict["ended_at"],
-        error=verdict["error"] or nothing_ran,
-        oom_killed=verdict["oom_killed"],
-        peak_rss_bytes=verdict["peak_rss_bytes"],
-    )
 
 
 # The lock is an open-file-description lock. Like flock it belongs to the open file, so it passes to the keeper with
@@ -238,37 +207,6 @@ def _held(control: str) -> bool:
         return _flock(lock, fcntl.F_OFD_GETLK) != fcntl.F_UNLCK
     finally:
         os.close(lock)
-
-
-def _make(control: str) -> None:
-    Path(control).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        Path(control).mkdir(0o700)
-    except FileExistsError:
-        return
-    keeper.sync_directory(os.path.dirname(control))
-
-
-def _read(control: str, name: str) -> Record | None:
-    try:
-        record: Record = json.loads(Path(control, name).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    return record
-
-
-def _intend(control: str, grace: float) -> None:
-    """Leaves the wish to end where the keeper looks, unless one as urgent is there. Works on a full disk too."""
-    known = _read(control, keeper.STOP)
-    if known and known.get("grace", grace) <= grace:
-        return
-    _make(control)
-    record = {"v": keeper.VERSION, "grace": grace, "at": time.time(), "clock": keeper.clock()}
-    try:
-        keeper.put(control, keeper.STOP, record, durable=False)
-    except OSError:  # no room for a second file: over the first
-        with open(f"{control}/{keeper.STOP}", "r+b", buffering=0) as file:
-            file.write(json.dumps(record).encode().ljust(keeper.ROOM))
 
 
 def _survivors(started: Record) -> list[keeper.Process]:

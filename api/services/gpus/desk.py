@@ -64,9 +64,10 @@ class GpuDesk:
         self._own_pids = own_pids
 
     def view(self) -> GpuView:
-        with self._db.read() as connection:
-            held, drained = gpu_holders(connection), queue.drains(connection)
         snapshot = self.monitor.snapshot()
+        placed = {gpu.index: gpu.job for gpu in snapshot.gpus if gpu.job is not None}
+        with self._db.read() as connection:
+            held, drained = gpu_holders(connection, placed), queue.drains(connection)
         return GpuView(
             snapshot,
             {gpu: GpuHolder(job_id, engine) for gpu, (job_id, engine) in held.items()},

@@ -60,9 +60,11 @@ def status_of(
     """A GPU that is lost or not answered for is unknown even while a job leases it."""
     if stale or state.lost:
         return GpuStatus.UNKNOWN
+    if holder is not None and holder.job_id is None:
+        return GpuStatus.BUSY
     if holder is not None:
         return GpuStatus.PREPROCESSING if holder.engine == PREPROCESSING else GpuStatus.TRAINING
-    taken = drained or intruders(state, own_pids) or is_hidden_use(state)
+    taken = drained or state.taken or intruders(state, own_pids) or is_hidden_use(state)
     return GpuStatus.BUSY if taken else GpuStatus.AVAILABLE
 
 
@@ -103,9 +105,13 @@ def why_busy(state: GpuState, holder: GpuHolder | None, own_pids: Set[int], stal
     if status is GpuStatus.AVAILABLE:
         return None
     if status is GpuStatus.UNKNOWN:
+        if state.node is not None:
+            return f"{gpu} is unknown: node {state.node} is down, or was not heard of lately"
         return f"{gpu} is unknown: " + ("it fell off the bus" if state.lost else "the driver does not answer")
     if holder is not None:
-        return f"{gpu} by job {holder.job_id} ({holder.engine})"
+        return f"{gpu} by " + (holder.engine if holder.job_id is None else f"job {holder.job_id} ({holder.engine})")
+    if state.taken:
+        return f"{gpu} by another job of the cluster"
     who = [f"pid {p.pid} ({p.name or 'unknown'}), not ours, {_size(p.memory_mb)}" for p in intruders(state, own_pids)]
     hidden = f"a process that the driver does not show, {_size(unaccounted_mb(state))}"
     return f"{gpu} by " + (" and ".join(who) or hidden)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Table, and_, delete, func, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from api.models.accounts import Role, Scope, Team, Token, User, name_key
 from api.services.store.account_tables import sessions, team_members, teams, tokens, users
+from api.services.store.upsert import upsert
 from api.utils.errors import Conflict, NotFound
 
 
@@ -159,7 +159,7 @@ def end_logins(connection: Connection, user_id: int, *, keep: int = 0) -> None:
     """Deletes the tokens that log-ins of a user made, but for the `keep` last used."""
     used = func.coalesce(tokens.c.last_used_at, tokens.c.created_at)
     made = select(tokens.c.id).where(tokens.c.user_id == user_id, tokens.c.from_login)
-    made = made.order_by(used.desc(), tokens.c.id.desc()).limit(-1).offset(keep)
+    made = made.order_by(used.desc(), tokens.c.id.desc()).offset(keep)
     connection.execute(delete(tokens).where(tokens.c.id.in_(made)))
 
 
@@ -195,7 +195,7 @@ def end_session(connection: Connection, session_id: int) -> None:
 def end_sessions(connection: Connection, user_id: int, *, keep: int = 0) -> None:
     """All but the newest `keep`."""
     mine = select(sessions.c.id).where(sessions.c.user_id == user_id).order_by(sessions.c.id.desc())
-    connection.execute(delete(sessions).where(sessions.c.id.in_(mine.limit(-1).offset(keep))))
+    connection.execute(delete(sessions).where(sessions.c.id.in_(mine.offset(keep))))
 
 
 def drop_expired(connection: Connection, now: float) -> None:
@@ -240,7 +240,9 @@ def team_ids_of(connection: Connection, user_id: int) -> frozenset[int]:
 
 
 def join_team(connection: Connection, team_id: int, user_id: int) -> None:
-    connection.execute(upsert(team_members).values(team_id=team_id, user_id=user_id).on_conflict_do_nothing())
+    connection.execute(
+        upsert(connection, team_members).values(team_id=team_id, user_id=user_id).on_conflict_do_nothing()
+    )
 
 
 def leave_team(connection: Connection, team_id: int, user_id: int) -> None:

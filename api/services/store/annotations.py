@@ -14,6 +14,7 @@ from api.services.store.annotation_tables import yolo_label_sets as sets
 from api.services.store.annotation_tables import yolo_tasks as tasks
 from api.services.store.bulk import insert_rows
 from api.services.store.jobs import Viewer
+from api.services.store.jsons import json_length
 from api.services.store.yolo_tables import yolo_datasets as datasets
 from api.utils.errors import NotFound
 
@@ -64,7 +65,7 @@ _ITEM = (
     images.c.width,
     images.c.height,
     images.c.annotated,
-    func.json_array_length(images.c.boxes).label("box_count"),
+    json_length(images.c.boxes).label("box_count"),
     images.c.proposals.is_not(None).label("proposed"),
 )
 

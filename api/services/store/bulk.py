@@ -9,7 +9,11 @@ from sqlalchemy import Connection
 from sqlalchemy.sql.dml import Insert
 
 
-def insert_rows(connection: Connection, statement: Insert, rows: Sequence[tuple[Any, ...]]) -> None:
-    """`rows` in the order of the table's columns, their values as the database keeps them (no JSON)."""
+def insert_rows(
+    connection: Connection, statement: Insert, rows: Sequence[tuple[Any, ...]], columns: Sequence[str] | None = None
+) -> None:
+    """`rows` in the order of the table's columns, or of `columns`, which must be that of the table; their values as
+    the database keeps them (no JSON)."""
     if rows:
-        connection.exec_driver_sql(str(statement.compile(dialect=connection.dialect)), list(rows))
+        compiled = statement.compile(dialect=connection.dialect, column_keys=columns)
+        connection.exec_driver_sql(str(compiled), list(rows))

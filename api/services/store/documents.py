@@ -103,7 +103,7 @@ def _part(row: Row[Any]) -> Part:
     return Part(**row._mapping)
 
 
-def parts_of(connection: Connection, document_id: int, *, limit: int = -1, offset: int = 0) -> list[Part]:
+def parts_of(connection: Connection, document_id: int, *, limit: int | None = None, offset: int = 0) -> list[Part]:
     query = select(ocr_parts).where(ocr_parts.c.document_id == document_id).order_by(ocr_parts.c.position)
     return [_part(row) for row in connection.execute(query.limit(limit).offset(offset))]
 
@@ -146,8 +146,8 @@ def put_part(connection: Connection, document_id: int, new: NewPart) -> str | No
         connection.execute(update(ocr_parts).where(ocr_parts.c.id == part_id).values(values))
         if new.lines is not None:
             connection.execute(delete(ocr_lines).where(ocr_lines.c.part_id == part_id))
-    rows = [(None, part_id, number, *line) for number, line in enumerate(lines, 1)]  # as the columns stand
-    insert_rows(connection, insert(ocr_lines), rows)
+    rows = [(part_id, number, *line) for number, line in enumerate(lines, 1)]  # as the columns stand
+    insert_rows(connection, insert(ocr_lines).inline(), rows, [c.name for c in ocr_lines.c if c.name != "id"])
     replaced = before.image if before is not None and new.image is not None else None
     return replaced if replaced != new.image else None
 
@@ -178,7 +178,7 @@ def _line(row: Row[Any]) -> Line:
     return Line(**{**fields, "baseline": _decoded(row.baseline), "boundary": _decoded(row.boundary)})
 
 
-def lines_of_part(connection: Connection, part_id: int, *, limit: int = -1, offset: int = 0) -> list[Line]:
+def lines_of_part(connection: Connection, part_id: int, *, limit: int | None = None, offset: int = 0) -> list[Line]:
     query = _LINES.where(ocr_lines.c.part_id == part_id).order_by(ocr_lines.c.position)
     return [_line(row) for row in connection.execute(query.limit(limit).offset(offset))]
 

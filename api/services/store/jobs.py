@@ -15,6 +15,7 @@ from api.models.job import Attempt, EndReason, Failure, Job, JobSpec, JobStatus,
 from api.models.room import lane_of
 from api.services.store import leases, webhooks
 from api.services.store.events import publish
+from api.services.store.jsons import json_at
 from api.services.store.schema import attempts, job_gpus, job_tags, jobs
 from api.utils.errors import Conflict, NotFound
 
@@ -174,7 +175,15 @@ def page(
 
 def _keys(order: Sort, seq: ColumnElement[int]) -> list[ColumnElement[Any]]:
     columns = [seq] if order.column == "seq" else [jobs.c[order.column], seq]
-    return [column.desc() if order.descending else column.asc() for column in columns]
+    return [_directed(column, descending=order.descending) for column in columns]
+
+
+def _directed(column: ColumnElement[Any], *, descending: bool) -> ColumnElement[Any]:
+    """What is not there counts as least, which each database sees in its own way unless it is told."""
+    directed = column.desc() if descending else column.asc()
+    if not getattr(column, "nullable", False):
+        return directed
+    return directed.nulls_last() if descending else directed.nulls_first()
 
 
 def _matching(viewer: Viewer, wanted: JobFilter, *, joined: bool = False) -> tuple[Select[Any], ColumnElement[int]]:
@@ -205,11 +214,11 @@ def _conditions(viewer: Viewer, wanted: JobFilter) -> list[ColumnElement[bool]]:
         if value is not None:
             found.append(column == value)
     if wanted.task is not None:
-        found.append(func.json_extract(jobs.c.spec, "$.params.task") == wanted.task)
+        found.append(json_at(jobs.c.spec, "params.task") == wanted.task)
     if wanted.gpu_id is not None and wanted.tag is not None:
         found.append(jobs.c.seq.in_(select(job_gpus.c.job_seq).where(job_gpus.c.gpu_id == wanted.gpu_id)))
     if wanted.q:
-        found.append(or_(*(c.contains(wanted.q, autoescape=True) for c in (jobs.c.id, jobs.c.name))))
+        found.append(or_(*(c.icontains(wanted.q, autoescape=True) for c in (jobs.c.id, jobs.c.name))))
     return found
 
 
@@ -290,9 +299,14 @@ def _free_id(connection: Connection, new_id: Callable[[], str]) -> str:
             return candidate
 
 
+_NEXT_ON_SQLITE = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'jobs'"
+_NEXT_ON_POSTGRES = "SELECT CASE WHEN is_called THEN last_value + 1 ELSE last_value END FROM jobs_seq_seq"
+
+
 def _next_number(connection: Connection) -> int:
     """What the next row will be numbered; true within a transaction of the one writer."""
-    query = text("SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'jobs'")
+    postgres = connection.dialect.name == "postgresql"
+    query = text(_NEXT_ON_POSTGRES if postgres else _NEXT_ON_SQLITE)
     return int(connection.execute(query).scalar_one())
 
 
@@ -487,7 +501,7 @@ def publish_status(connection: Connection, job: Job, now: float) -> None:
 
 def user_of_dataset(connection: Connection, dataset_id: str) -> str | None:
     """A job that waits or runs and was given a dataset."""
-    named = (func.json_extract(jobs.c.spec, place) for place in ("$.dataset.dataset_id", "$.extra.dataset_id"))
+    named = (json_at(jobs.c.spec, place) for place in ("dataset.dataset_id", "extra.dataset_id"))
     live = jobs.c.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))
     query = select(jobs.c.id).where(live, or_(*(name == dataset_id for name in named)))
     return connection.execute(query.limit(1)).scalar()

@@ -11,6 +11,7 @@ from api.models.room import Grant, Lane, Room, without
 from api.services.store.queue_tables import core_leases, gpu_leases, memory_leases
 from api.services.store.schema import jobs
 
+INFERENCE = "inference"
 TABLES = (gpu_leases, core_leases, memory_leases)
 
 
@@ -27,6 +28,15 @@ def take(connection: Connection, job_seq: int, given: Grant) -> None:
 def give_back(connection: Connection, job_seq: int) -> None:
     for table in TABLES:
         connection.execute(delete(table).where(table.c.job_seq == job_seq))
+
+
+def take_for_inference(connection: Connection, gpu_id: int) -> None:
+    """For the process that answers inference requests, which is no job. Raises IntegrityError."""
+    connection.execute(insert(gpu_leases).values(gpu_id=gpu_id, job_seq=None))
+
+
+def give_back_inference(connection: Connection) -> None:
+    connection.execute(delete(gpu_leases).where(gpu_leases.c.job_seq.is_(None)))
 
 
 def rebuild(connection: Connection, running: Iterable[Job]) -> None:
@@ -56,12 +66,25 @@ def left_of(connection: Connection, room: Room) -> Room:
     )
 
 
-def gpu_holders(connection: Connection) -> Mapping[int, tuple[str, str]]:
-    """GPU number -> (job id, engine) that holds it."""
-    query = select(gpu_leases.c.gpu_id, jobs.c.id, jobs.c.engine).join(jobs, jobs.c.seq == gpu_leases.c.job_seq)
-    return {gpu: (job_id, engine) for gpu, job_id, engine in connection.execute(query)}
+def gpu_holders(
+    connection: Connection, placed: Mapping[int, str] | None = None
+) -> Mapping[int, tuple[str | None, str]]:
+    """GPU number -> (job id, engine) that holds it; no job, where it is the inference process. `placed`: the jobs that
+    a cluster's engine gave GPUs to."""
+    query = select(gpu_leases.c.gpu_id, jobs.c.id, jobs.c.engine).join_from(
+        gpu_leases, jobs, jobs.c.seq == gpu_leases.c.job_seq, isouter=True
+    )
+    found: dict[int, tuple[str | None, str]] = {
+        gpu: (job_id, engine or INFERENCE) for gpu, job_id, engine in connection.execute(query)
+    }
+    if placed:
+        those = select(jobs.c.id, jobs.c.engine).where(jobs.c.id.in_(set(placed.values())))
+        engines = {job_id: engine for job_id, engine in connection.execute(those)}
+        found |= {gpu: (job_id, engines[job_id]) for gpu, job_id in placed.items() if job_id in engines}
+    return found
 
 
 def gpu_holder(connection: Connection, gpu_id: int) -> str | None:
+    """The job that holds it."""
     query = select(jobs.c.id).join(gpu_leases, gpu_leases.c.job_seq == jobs.c.seq).where(gpu_leases.c.gpu_id == gpu_id)
     return connection.execute(query).scalar()

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.sql import Select
 
 from api.models.events import Level, LineType
 from api.services.store.bulk import insert_rows
 from api.services.store.schema import file_positions, log_spans
+from api.services.store.upsert import upsert
 
 
 class Span(NamedTuple):
@@ -36,7 +36,7 @@ class Span(NamedTuple):
 
 def write(connection: Connection, job_seq: int, spans: Sequence[Span]) -> None:
     """Adds spans; one that begins at a known line replaces it (a progress bar that went on)."""
-    statement = upsert(log_spans)
+    statement = upsert(connection, log_spans)
     new = statement.excluded
     names = ("line_count", "byte_start", "byte_end", "at", "level", "type", "attempt", "epoch", "step")
     statement = statement.on_conflict_do_update(
@@ -109,5 +109,5 @@ def file_offsets(connection: Connection, job_seq: int) -> dict[str, int]:
 
 
 def save_file_offset(connection: Connection, job_seq: int, path: str, position: int) -> None:
-    statement = upsert(file_positions).values(job_seq=job_seq, path=path, position=position)
+    statement = upsert(connection, file_positions).values(job_seq=job_seq, path=path, position=position)
     connection.execute(statement.on_conflict_do_update(index_elements=["job_seq", "path"], set_={"position": position}))

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 from sqlalchemy.sql import Select
 
 from api.models.events import Axis, Metric
@@ -25,6 +24,7 @@ from api.services.store.schema import (
     metric_rollups,
     metric_series,
 )
+from api.services.store.upsert import upsert
 from api.utils.downsample import lttb
 
 FACTOR = 8  # points a bucket of the first level; each further level has as many of those before
@@ -176,17 +176,17 @@ def _roll_up(connection: Connection, series_id: int, before: int, points: Sequen
             rows.append((series_id, level, bucket, *_extremes(points[start:end])))
             start = end
     table = metric_rollups.c
-    statement = upsert(metric_rollups)
+    statement = upsert(connection, metric_rollups)
     new = statement.excluded
     lower = (table.min_value.is_(None)) | (new.min_value < table.min_value)
     higher = (table.max_value.is_(None)) | (new.max_value > table.max_value)
     statement = statement.on_conflict_do_update(
         index_elements=["series_id", "level", "bucket"],
         set_={
-            "min_x": func.iif(lower, new.min_x, table.min_x),
-            "min_value": func.iif(lower, new.min_value, table.min_value),
-            "max_x": func.iif(higher, new.max_x, table.max_x),
-            "max_value": func.iif(higher, new.max_value, table.max_value),
+            "min_x": case((lower, new.min_x), else_=table.min_x),
+            "min_value": case((lower, new.min_value), else_=table.min_value),
+            "max_x": case((higher, new.max_x), else_=table.max_x),
+            "max_value": case((higher, new.max_value), else_=table.max_value),
             "null_x": func.coalesce(table.null_x, new.null_x),
         },
     )
@@ -217,7 +217,7 @@ def _sum_epochs(connection: Connection, series_id: int, batch: Iterable[tuple[Me
         {"series_id": series_id, "epoch": epoch, "total": total, "points": number, "last_x": last, "at": now}
         for epoch, (total, number, last) in sums.items()
     ]
-    statement = upsert(metric_epochs)
+    statement = upsert(connection, metric_epochs)
     old, new = metric_epochs.c, statement.excluded
     statement = statement.on_conflict_do_update(
         index_elements=["series_id", "epoch"],

@@ -17,6 +17,7 @@ from api.services.store import leases
 from api.services.store.jobs import get, publish_status, transition
 from api.services.store.queue_tables import gpu_drains, idempotency_keys
 from api.services.store.schema import job_gpus, jobs
+from api.services.store.upsert import upsert
 from api.utils.errors import Conflict
 
 
@@ -114,7 +115,7 @@ def _take(connection: Connection, waiting: Waiting, given: Grant, now: float) ->
     leases.take(connection, waiting.seq, given)
     if given.gpus:
         rows = [{"gpu_id": gpu, "job_seq": waiting.seq} for gpu in given.gpus]
-        connection.execute(insert(job_gpus).prefix_with("OR IGNORE"), rows)
+        connection.execute(upsert(connection, job_gpus).on_conflict_do_nothing(), rows)
     return transition(
         connection,
         get(connection, waiting.id),
@@ -183,6 +184,12 @@ def any_queued(connection: Connection) -> bool:
     return connection.execute(query).first() is not None
 
 
+def any_waits_for_gpu(connection: Connection) -> bool:
+    """Whether a job could use a GPU that were given back; those held back do not count."""
+    waits = _queued(jobs.c.lane != Lane.PLACE, jobs.c.held.is_(False))
+    return any(_resources(row.resources).gpus for row in connection.execute(waits))
+
+
 def oldest(connection: Connection) -> float | None:
     """When the job that waits longest was submitted."""
     query = select(func.min(jobs.c.created_at)).where(jobs.c.status == JobStatus.QUEUED)
@@ -198,6 +205,41 @@ def gpu_claimant(connection: Connection, gpu_id: int) -> str | None:
         if gpu_id in _resources(row.resources).gpu_ids:
             return str(row.id)
     return None
+
+
+# ---- where the queue is an engine's
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A queued job, as far as handing it over to an engine with a queue of its own needs it."""
+
+    id: str
+    attempt: int
+    owner_id: int
+    priority: int
+    held: bool
+    not_before: float
+    stop_requested_at: float | None
+
+
+_HANDED = tuple(jobs.c[name] for name in Handed.__slots__)
+
+
+def handed(connection: Connection) -> list[Handed]:
+    """All that wait, in order."""
+    query = select(*_HANDED).where(jobs.c.status == JobStatus.QUEUED).order_by(*_ORDER)
+    return [Handed(*row) for row in connection.execute(query)]
+
+
+def running_by_user(connection: Connection) -> dict[int, int]:
+    query = select(jobs.c.owner_id, func.count()).where(jobs.c.status == JobStatus.RUNNING)
+    return {owner: number for owner, number in connection.execute(query.group_by(jobs.c.owner_id))}
+
+
+def begin(connection: Connection, job: Job, now: float) -> Job:
+    """The engine has started it: it runs, and leases nothing here."""
+    return transition(connection, job, JobStatus.RUNNING, now, gpu_ids=[], core_ids=[], started_at=now)
 
 
 # ---- what people change about it

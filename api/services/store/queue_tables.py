@@ -10,7 +10,7 @@ gpu_leases = Table(
     "gpu_leases",
     metadata,
     Column("gpu_id", Integer, primary_key=True, autoincrement=False),
-    Column("job_seq", Integer, ForeignKey("jobs.seq", ondelete="CASCADE"), nullable=False),
+    Column("job_seq", Integer, ForeignKey("jobs.seq", ondelete="CASCADE")),  # null: it is the inference process's
     Index("ix_gpu_leases_job_seq", "job_seq"),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from api.services.store import (
     account_tables,
     annotation_tables,
+    infer_tables,
     ocr_tables,
     prepared_tables,
     queue_tables,
@@ -18,6 +19,7 @@ from api.services.store.schema import metadata
 MODULES = (
     account_tables,
     annotation_tables,
+    infer_tables,
     ocr_tables,
     prepared_tables,
     queue_tables,

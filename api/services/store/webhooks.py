@@ -184,7 +184,7 @@ def give_up(connection: Connection, webhook_id: int, why: str, *, up_to: int | N
 def _forget(connection: Connection, webhook_id: int) -> None:
     """Settled deliveries but the newest KEPT_DELIVERIES."""
     settled = and_(deliveries.c.webhook_id == webhook_id, ~_PENDING)
-    old = select(deliveries.c.id).where(settled).order_by(deliveries.c.id.desc()).limit(-1).offset(KEPT_DELIVERIES)
+    old = select(deliveries.c.id).where(settled).order_by(deliveries.c.id.desc()).offset(KEPT_DELIVERIES)
     connection.execute(delete(deliveries).where(deliveries.c.id.in_(old)))
 
 

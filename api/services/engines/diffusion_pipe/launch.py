@@ -107,6 +107,7 @@ def _single_rank(port: str) -> Mapping[str, str]:
 def _deepspeed(launch: Launch, python: Path, interpreter: Interpreter, env: dict[str, str]) -> tuple[str, ...]:
     """`--include` is the only choice of GPUs that the launcher keeps: CUDA_VISIBLE_DEVICES it throws away.
 
+    On a cluster the node has set that variable: without any choice here the launcher takes its devices from it.
     Without a GPU [judged, not seen in a run]: one rank, DeepSpeed told to use the CPU.
     """
     script = interpreter.launcher_script()
@@ -115,4 +116,6 @@ def _deepspeed(launch: Launch, python: Path, interpreter: Interpreter, env: dict
     if not launch.gpu_ids:
         where = ("--num_gpus=1",)
         env["DS_ACCELERATOR"] = "cpu"
+    elif launch.placed:
+        where = ()
     return (*start, *where, "--master_port", _port(launch, 1))

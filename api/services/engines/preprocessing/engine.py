@@ -101,7 +101,7 @@ class PreprocessingEngine:
         try:
             self.datasets.mkdir(parents=True, exist_ok=True)
             control.mkdir(parents=True, exist_ok=True, mode=0o700)
-            plan = self._plan(job, self._handed_over(job, control / "key"))
+            plan = self._plan(job, self._handed_over(launch, control / "key"))
             path = control / "plan.json"
             path.write_text(json.dumps(plan, indent=1), encoding="utf-8")
         except OSError as problem:
@@ -133,13 +133,16 @@ class PreprocessingEngine:
             **key,
         }
 
-    def _handed_over(self, job: Job, pipe: Path) -> dict[str, Any]:
+    def _handed_over(self, launch: Launch, pipe: Path) -> dict[str, Any]:
         """The request's key, else the configured one, goes by the pipe."""
+        job = launch.job
         own = self.keys.of(job.id)
         lost = bool(job.spec.params.get("key_given")) and own is None
         key = own or self.captions.openai_key
         if not key or not self.captions.has_endpoint:
             return {"key_lost": lost}
+        if launch.placed:
+            raise Invalid("captioner", "its key goes by a pipe of this machine and reaches no node")
         self.keys.hand_over(job.id, key, pipe)
         return {"key_lost": lost, "key_pipe": str(pipe.absolute())}
 

@@ -25,7 +25,7 @@ export function Sent({ kind, request, refuse }) {
   return html`<aside><${Panel} title=${t("sent")} tools=${tools}><div class="body sent">
     ${shown === "json" && html`<p class="hint mono">POST ${request.path}</p><${Code} text=${body} label="JSON" />`}
     ${shown === "curl" && html`<p class="hint">${t("curl_more")}</p><${Code} text=${command} />`}
-    ${shown === "toml" && (preview ? html`<p class="hint">${t("checked")}</p>${preview.files.map((file) => html`<h3 key=${file.name} class="mono">${file.name}</h3><${Code} text=${file.text} label=${file.name} />`)}`
+    ${shown === "toml" && (preview ? html`<p class="hint">${t("checked")}</p>${preview.warnings.length > 0 && html`<ul class="lost">${preview.warnings.map((line) => html`<li key=${line}>${line}</li>`)}</ul>`}${preview.files.map((file) => html`<h3 key=${file.name} class="mono">${file.name}</h3><${Code} text=${file.text} label=${file.name} />`)}`
       : html`<${Empty} title=${t("not_checked")}>${t("check_more")}<//>`)}
     ${kind.preview && html`<div class="actions"><${Button} run=${check}>${t("check")}<//></div>`}
   </div><//></aside>`;
