@@ -32,7 +32,7 @@ export default function Webhooks() {
   return html`<div class="title"><h1>${t("title")}</h1><div class="actions"><${Button} kind="primary" run=${async () => setAdding(true)}>${t("add")}<//></div></div>
     ${problem ? html`<${Problem} problem=${problem} retry=${reload} />` : !data ? html`<${Loading} />` : html`<${Panel} title=${t("title")} count=${data.pagination.total}>
       ${data.webhooks.length === 0
-        ? html`<${Empty} title=${t("none")} curl=${curl("/api/v1/webhooks", `-H 'Content-Type: application/json' -d '{"url": "https://example.org/hook"}' `)}>${t("none_more")}<//>`
+        ? html`<${Empty} title=${t("none")} curl=${curl("/api/v1/webhooks", `-H 'Content-Type: application/json' -d '{"url": "ADDRESS"}' `)}>${t("none_more")}<//>`
         : html`<${Table} label=${t("title")} columns=${columns} rows=${data.webhooks} rowKey=${(hook) => hook.id} />`}<//>`}
     ${adding && html`<${FormDialog} title=${t("add")} action=${t("add")} schema=${newSchema(admin)} first=${["url", "events", "description"]} send=${add} close=${() => setAdding(false)} />`}
     ${made && html`<${Once} title=${t("made")} text=${t("secret_once")} secret=${html`<${Code} text=${made.secret} label=${t("secret")} />`} close=${() => (setMade(null), say(t("added")))} />`}`;

@@ -23,10 +23,10 @@ export function Sent({ kind, request, refuse }) {
   const tools = html`<div class="segments" role="group" aria-label=${t("sent")}>${tabs.map(([name, label]) => html`<button key=${name} type="button" aria-pressed=${shown === name} onClick=${() => setShown(name)}>${label}</button>`)}</div>`;
   const command = `curl -X POST ${location.origin}${request.path} \\\n  -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(request.body))}`;
   return html`<aside><${Panel} title=${t("sent")} tools=${tools}><div class="body sent">
+    ${kind.preview && html`<div class="actions"><${Button} run=${check}>${t("check")}<//></div>`}
     ${shown === "json" && html`<p class="hint mono">POST ${request.path}</p><${Code} text=${body} label="JSON" />`}
     ${shown === "curl" && html`<p class="hint">${t("curl_more")}</p><${Code} text=${command} />`}
     ${shown === "toml" && (preview ? html`<p class="hint">${t("checked")}</p>${preview.warnings.length > 0 && html`<ul class="lost">${preview.warnings.map((line) => html`<li key=${line}>${line}</li>`)}</ul>`}${preview.files.map((file) => html`<h3 key=${file.name} class="mono">${file.name}</h3><${Code} text=${file.text} label=${file.name} />`)}`
       : html`<${Empty} title=${t("not_checked")}>${t("check_more")}<//>`)}
-    ${kind.preview && html`<div class="actions"><${Button} run=${check}>${t("check")}<//></div>`}
   </div><//></aside>`;
 }
