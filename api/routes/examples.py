@@ -359,6 +359,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
                 "query": "epoch",
                 "total_matches": 1,
                 "complete": True,
+                "next_line": None,
                 "results": [{**LINE, "matched_text": "epoch"}],
             }
         )

@@ -258,7 +258,8 @@ def search(query: dict[str, Any], task_id: str) -> Response:
     """Lines that contain a keyword (letter case aside), or match a regular expression."""
     job = _job(task_id)
     wanted = _span_filter(query, query.get("start_time"), query.get("end_time"))
-    found = services().history.search(job, wanted, query["keyword"], is_regex=query["regex"], limit=query["limit"])
+    more = {"is_regex": query["regex"], "limit": query["limit"], "first": query["from_line"]}
+    found = services().history.search(job, wanted, query["keyword"], **more)
     results = [{**render.log_line(match.line), "matched_text": match.matched} for match in found.matches]
     return answer(
         {
@@ -266,6 +267,7 @@ def search(query: dict[str, Any], task_id: str) -> Response:
             "query": query["keyword"],
             "total_matches": found.total,
             "complete": found.complete,
+            "next_line": found.next_line,
             "results": results,
         }
     )

@@ -112,7 +112,7 @@ def test_a_long_log_is_paged(site: Service, long_log: str, visit: Visitor) -> No
         assert rows.count() <= MOST_ROWS
     page.get_by_role("searchbox", name="Search the whole log").fill("line 137")
     page.get_by_role("button", name="Find").click()
-    expect(page.get_by_text("111 lines")).to_be_visible()  # 137, 1370 to 1379, 13700 to 13799
+    expect(page.get_by_text("111 lines", exact=True)).to_be_visible()  # 137, 1370 to 1379, 13700 to 13799
     page.get_by_role("button", name=re.compile(r"line 13742$")).click()
     marked = log.locator(".marked")
     expect(marked).to_contain_text("line 13742")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from api.services import history
 from tests.dialects.conftest import Site
 
 T = "/api/v1/training"
@@ -98,6 +99,15 @@ class TestLinesBesideALine:
         page = site.get(f"/{job}/logs", **query)
         assert [line["line_number"] for line in page["logs"]] == expected
         assert page["total_lines"] == 60
+
+    def test_a_search_begins_and_goes_on_where_it_is_told(
+        self, site: Site, job: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found = site.get(f"/{job}/logs/search", keyword="line 5", from_line=52)
+        assert [line["line_number"] for line in found["results"]] == [*range(52, 60)] and found["next_line"] is None
+        monkeypatch.setattr(history, "SEARCH_SECONDS", 0.0)
+        ended = site.get(f"/{job}/logs/search", keyword="line 5", from_line=52)
+        assert (ended["complete"], ended["next_line"], ended["results"]) == (False, 52, [])
 
     def test_one_place_at_a_time(self, site: Site, job: str) -> None:
         error = site.error("GET", f"/{job}/logs?from_line=1&before_line=3", 422)

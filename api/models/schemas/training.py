@@ -147,6 +147,7 @@ class SearchQuery(LogFilterQuery):
     regex = fields.Boolean(load_default=False, metadata={"description": "the keyword is a regular expression"})
     start_time = moment("lines read at or after this moment (ISO 8601)")
     end_time = moment("lines read at or before this moment (ISO 8601)")
+    from_line = query_integer(1, load_default=1, metadata={"description": "the line to begin with"})
     limit = query_integer(1, 10_000, load_default=100, metadata={"description": "how many results at most"})
 
 
@@ -427,6 +428,7 @@ class SearchAnswerSchema(Answer):
     query = fields.String()
     total_matches = fields.Integer()
     complete = fields.Boolean(metadata={"description": "false: ended by its time limit, there may be more"})
+    next_line = _whole("`from_line` of a search that goes on; null: it is complete")
     results = fields.List(fields.Nested(SearchResultSchema))
 
 
