@@ -6,8 +6,9 @@ STAMP := $(VENV)/.installed
 KRAKEN := .venv-kraken
 KRAKEN_STAMP := $(KRAKEN)/.installed
 CAPTIONS := .venv-captions
+RAY := .venv-ray
 # tests that have a target of their own: a marker each
-OWN := slow console kraken captions yolo infer postgres deploy slurm
+OWN := slow console kraken captions yolo infer postgres deploy slurm ray
 EMPTY :=
 
 .PHONY: help setup demo kraken test $(addprefix test-,$(OWN)) chromium lint types arch bench docs check clean
@@ -22,6 +23,7 @@ help:
 	@echo "make test-captions  the florence2 captioner, with transformers in $(CAPTIONS)"
 	@echo "make test-yolo  real YOLO trainings on the CPU (some minutes)"
 	@echo "make test-slurm  jobs on a real Slurm of two nodes on loopback (needs root; installs slurm-wlm and munge)"
+	@echo "make test-ray    jobs on a real Ray on loopback, in $(RAY) (0.4 GB)"
 	@echo "make test-postgres  the tests of the store, of the dialects and of two services, over PostgreSQL"
 	@echo "make test-deploy  the service behind a real nginx, as deploy/ has it"
 	@echo "make test-infer inference with real models, its videos played in Chromium"
@@ -89,6 +91,17 @@ test-slurm: setup
 	  || echo "slurm-wlm and munge could not be installed"
 	$(BIN)/python -m pytest -m slurm tests/slurm
 
+# where Ray cannot be had the tests fail and say why
+test-ray: setup
+	@$(MAKE) --no-print-directory $(RAY)/.installed || echo "ray could not be installed"
+	$(BIN)/python -m pytest -m ray tests/ray
+
+$(RAY)/.installed: requirements/ray.txt
+	@test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
+	@echo "Installing Ray into $(RAY) (half a minute) ..."
+	@$(RAY)/bin/pip install --quiet --disable-pip-version-check -r requirements/ray.txt
+	@touch $@
+
 # the store, what supervises, three dialects and the whole way of a job; other code never sees which database it is
 POSTGRES_SELECTION := $(addprefix tests/unit/test_,store_feed.py store_jobs.py store_lists.py store_metrics.py \
   queue.py migrate.py accounts.py ingest.py supervisor.py webhooks.py admin.py) \
@@ -134,4 +147,4 @@ docs: setup
 	$(BIN)/python -m api.routes.documentation > docs/openapi.json
 
 clean:
-	rm -rf $(VENV) $(KRAKEN) $(CAPTIONS)
+	rm -rf $(VENV) $(KRAKEN) $(CAPTIONS) $(RAY)

@@ -347,9 +347,7 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     inference = build_inference(settings, db, accounts, models, gpus, environ)
     per_user = settings.max_running_per_user
     handed = None if supervisor.handover is None else EngineQueue(parts, supervisor.handover)
-    queue = QueueDesk(
-        db, gpus, lambda: room if cluster is None else cluster.state().room, per_user=per_user, engine=handed
-    )
+    queue = QueueDesk(db, gpus, lambda: room, per_user=per_user, engine=handed, cluster=cluster)
     fitting: Fitting = MachineFitting(gpus, room) if cluster is None else ClusterFitting(cluster)
     jobs = JobService(
         db,

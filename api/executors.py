@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from api.services.executors.base import Executor
 from api.services.executors.local import LocalExecutor
+from api.services.executors.ray import Ray, RayExecutor
 from api.services.executors.slurm import Choices, Slurm, SlurmExecutor
 from api.settings import Settings
 
@@ -14,6 +15,9 @@ def build_executor(settings: Settings, environ: Mapping[str, str]) -> Executor:
     """One case an executor; nothing else knows which is in use."""
     if settings.executor == "slurm":
         return _slurm(settings, environ)
+    if settings.executor == "ray":
+        ray = Ray(settings.ray_address, settings.ray_token)
+        return RayExecutor(ray, python=settings.node_python, shared=settings.shared_dir)
     return LocalExecutor()
 
 

@@ -202,7 +202,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("max_queued_per_user", _integer(0, 10**6), "0", "waiting jobs of one user; 0: no limit", "N"),
     Setting("on_failure", _choice("continue", "hold"), "continue",
             "hold: when a job fails, what its owner has waiting is held back until it is released"),
-    Setting("executor", _choice("local", "slurm"), "local", "where jobs run: on this machine, or on a Slurm cluster"),
+    Setting("executor", _choice("local", "slurm", "ray"), "local",
+            "where jobs run: on this machine, or on a Slurm or Ray cluster"),
     Setting("shared_dir", _paths, "",
             "directories that this machine and every node of the cluster see under the same path, separated by ':'; "
             "what jobs read and write lies there", "DIRS"),
@@ -217,6 +218,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("slurm_nice", _integer(0, 10**6), "100",
             "how much lower Slurm ranks a job for each level of priority below 10; 0: priorities are not handed on",
             "N"),
+    Setting("ray_address", _web_address, "", "Ray's dashboard: http://head:8265", "URL"),
+    Setting("ray_token", _key, "", "the token of a Ray that asks for one (RAY_AUTH_MODE=token)", secret=True),
     Setting("trusted_hosts", _words, "", "further Host names to answer to, separated by commas", "NAMES"),
     Setting("cors_origins", _words, "", "web origins whose pages may use the API, separated by commas", "ORIGINS"),
     Setting("webhook_allowed_hosts", _words, "",
@@ -284,6 +287,8 @@ class Settings:
     slurm_extra: tuple[str, ...]
     slurm_allow: Mapping[str, frozenset[str]]
     slurm_nice: int
+    ray_address: str
+    ray_token: str = field(repr=False)
     trusted_hosts: tuple[str, ...]
     cors_origins: tuple[str, ...]
     webhook_allowed_hosts: tuple[str, ...]
@@ -377,6 +382,8 @@ def _check(settings: Settings) -> None:
         raise SettingError(f"{PREFIX}OPENAI_BASE_URL is set and {PREFIX}OPENAI_MODEL is not; captions need both")
     if settings.executor != "local":
         _check_shared(settings)
+    if settings.executor == "ray" and not settings.ray_address:
+        raise SettingError(f"{PREFIX}EXECUTOR is ray and {PREFIX}RAY_ADDRESS is not set; name Ray's dashboard")
     if settings.auth == "off" and not is_loopback(settings.host) and not settings.insecure:
         raise SettingError(
             f"{PREFIX}AUTH is off and {PREFIX}HOST is {settings.host}: anybody who can reach it could run code "

@@ -27,6 +27,7 @@ BENCHMARKS = {
     "preprocessing": "videos into a dataset",
     "inference": "YOLO inference, warm and cold",
     "slurm": "jobs on a real Slurm of two nodes on loopback",
+    "ray": "jobs on a real Ray on loopback",
 }
 
 

@@ -38,6 +38,13 @@ class Node:
         """All of it, for one job that wants it."""
         return Room(tuple(range(len(self.gpus))), places=1, cores=tuple(range(self.cpus)), memory=self.memory)
 
+    @property
+    def free(self) -> Room:
+        """What of it a job could have now."""
+        cores = max(0, self.cpus - self.cpus_used)
+        gpus = tuple(number for number, gpu in enumerate(self.gpus) if not gpu.busy)
+        return Room(gpus, places=cores, cores=tuple(range(cores)), memory=max(0, self.memory - self.memory_used))
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterState:

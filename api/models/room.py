@@ -101,13 +101,35 @@ def without(numbers: tuple[int, ...], taken: Collection[int]) -> tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the scheduler may give: `room` before leases, of GPUs only those that nobody else uses."""
+    """What the scheduler may give: `room` before leases, of GPUs only those that nobody else uses.
+
+    Of a cluster `nodes` and `free_nodes` say what each node has and has free: a job must fit on one of them.
+    """
 
     room: Room
     gpus_in_all: tuple[int, ...] = ()  # known to the driver, not lost and not drained, whoever uses them
     per_user: int = 0  # jobs at a time of one user; 0: no limit
+    nodes: tuple[Room, ...] | None = None
+    free_nodes: tuple[Room, ...] = ()
+
+    def fits_a_node(self, wanted: Resources) -> bool:
+        return self.nodes is None or any(not node.short_of(wanted) for node in self.free_nodes)
+
+    def keeping(self, wanted: Resources) -> Offer:
+        """What is left of the nodes behind a job that waits: the one that comes nearest to holding it is kept for it.
+        A place is a core there."""
+        able = [number for number, node in enumerate(self.nodes or ()) if not node.short_of(wanted)]
+        if not able:
+            return self
+        nearest = max(able, key=lambda n: (len(self.free_nodes[n].gpus), len(self.free_nodes[n].cores)))
+        left = self.free_nodes[nearest].keeping(wanted)
+        free = list(self.free_nodes)
+        free[nearest] = replace(left, places=min(left.places, len(left.cores)))
+        return replace(self, free_nodes=tuple(free))
 
     def could_ever(self, wanted: Resources) -> bool:
         """Whether the machine as it is now could hold the job once everything else has ended."""
+        if self.nodes is not None:
+            return any(not node.short_of(wanted) for node in self.nodes)
         whole = replace(self.room, gpus=self.gpus_in_all)
         return not whole.short_of(wanted)

@@ -10,6 +10,7 @@ from api.models.accounts import Actor
 from api.models.job import Job, JobStatus
 from api.models.room import Offer, Room
 from api.services.engine_queue import EngineQueue
+from api.services.executors.base import ClusterExecutor
 from api.services.feed import Feed
 from api.services.gpus.desk import GpuDesk, GpuView
 from api.services.jobs import JobService
@@ -35,7 +36,8 @@ class Place:
 class QueueDesk:
     """Looks and answers. `machine` is what jobs may have of cores, memory and places; the GPUs are the desk's.
 
-    `engine`: where the queue is an engine's, what that says of a job that waits in it.
+    `engine`: where the queue is an engine's, what that says of a job that waits in it. `cluster`: where jobs run on
+    one. There its nodes say what jobs may have, GPUs too; while it cannot be asked they may have nothing.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class QueueDesk:
         *,
         per_user: int = 0,
         engine: EngineQueue | None = None,
+        cluster: ClusterExecutor | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._db = db
@@ -53,12 +56,30 @@ class QueueDesk:
         self._machine = machine
         self._per_user = per_user
         self._engine = engine
+        self._cluster = cluster
         self._clock = clock
 
     def offer(self, view: GpuView | None = None) -> Offer:
         """What the scheduler may give now."""
+        if self._cluster is not None:
+            return self._offer_of(self._cluster)
         view = view or self._gpus.view()
         return Offer(replace(self._machine(), gpus=view.free), view.in_service, self._per_user)
+
+    def _offer_of(self, cluster: ClusterExecutor) -> Offer:
+        """Which GPUs are whose only the nodes know: the numbers that are leased are a count."""
+        state = cluster.state()
+        if cluster.problem() is not None:
+            return Offer(Room(), per_user=self._per_user, nodes=())
+        up, room = [node for node in state.nodes if node.up], state.room
+        whole, free = tuple(node.room for node in up), tuple(node.free for node in up)
+        return Offer(room, room.gpus, self._per_user, whole, free)
+
+    def _away(self) -> str | None:
+        """Why nothing can start on the cluster."""
+        if self._cluster is None or self._engine is not None:
+            return None
+        return self._cluster.problem()
 
     def position(self, job: Job) -> int | None:
         with self._db.read() as connection:
@@ -80,6 +101,8 @@ class QueueDesk:
             return None
         if self._engine is not None:
             return self._engine.reason(job)
+        if told := self._away():
+            return told
         with self._db.read() as connection:
             ahead = queue.line(connection, limit=SHOWN, until=job)
             position = queue.position(connection, job)
@@ -105,8 +128,10 @@ class QueueDesk:
                     for number, (one, reason) in enumerate(zip(waiting, told, strict=True), start=1)
                 ]
             scene = self._scene(store.with_status(connection, JobStatus.RUNNING))
+        away = self._away()
         return [
-            Place(one, None if one.held else number, scene.explain(one)) for number, one in enumerate(waiting, start=1)
+            Place(one, None if one.held else number, away or scene.explain(one))
+            for number, one in enumerate(waiting, start=1)
         ]
 
     def _scene(self, running: Sequence[Job]) -> Scene:

@@ -36,15 +36,19 @@ class Scene:
         if limit and sum(job.owner_id == waiting.owner_id for job in self._running) >= limit:
             return f"waits for one of its owner's running jobs to end: {limit} at a time are allowed"
         if not self._offer.could_ever(wanted):
-            return f"asks for more than this machine has now: {self._impossible(wanted)}"
+            where = "this machine has" if self._offer.nodes is None else "any node of the cluster has"
+            return f"asks for more than {where} now: {self._impossible(wanted)}"
         short = self._free.short_of(wanted)
         given = self._room.grant(wanted)
-        if given is not None:
+        on_a_node = self._offer.fits_a_node(wanted)
+        if given is not None and on_a_node:
             self._room = self._room.less(given)
             return "is about to start"
         ahead = self._ahead(wanted)
-        self._room = self._room.keeping(wanted)
+        self._room, self._offer = self._room.keeping(wanted), self._offer.keeping(wanted)
         self._blocked.append(waiting)
+        if not short and not on_a_node:
+            return "waits for a node of the cluster that has room for all of it"
         if not short:
             return f"waits behind {ahead or 'those ahead of it'}, which what is free is kept for"
         return "waits for " + "; and for ".join(self._lack(word, wanted) for word in short)

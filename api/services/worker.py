@@ -101,6 +101,8 @@ class Worker:
 
     def _begin(self, now: float) -> bool:
         if self.job.stop_requested_at is not None:
+            if self.parts.executor.traits.remote:
+                self.parts.executor.stop(self.handle, 0)  # a launch that was cut short must begin nothing
             self._finish(EndReason.STOPPED_BY_USER, None, now, exit_code=None)
             return True
         try:

@@ -10,11 +10,12 @@ from api.models.cluster import NodeGpu
 from api.models.job import Resources
 from api.models.workspace import Workspace
 from api.services.executors.base import Observation, RunState, Terms
+from api.services.executors.records import doubtful
 from api.services.executors.slurm import Choices
 from api.services.executors.slurm.commands import TRANSIENT, _shortened
 from api.services.executors.slurm.nodes import parse_allocation, parse_nodes
 from api.services.executors.slurm.submission import comment, flags
-from api.services.executors.slurm.tracks import conclude, doubtful, waits
+from api.services.executors.slurm.tracks import conclude, waits
 from api.settings import SettingError, load
 
 NODES = """\

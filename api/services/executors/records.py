@@ -78,3 +78,23 @@ def intend(control: str, grace: float) -> None:
     except OSError:  # no room for a second file: over the first
         with open(f"{control}/{keeper.STOP}", "r+b", buffering=0) as file:
             file.write(json.dumps(record).encode().ljust(keeper.ROOM))
+
+
+def never(control: str) -> None:
+    """Leaves the record that a keeper leaves which finds a stop before it starts anything."""
+    times = {"started_at": None, "ended_at": time.time()}
+    end = {"code": None, "why": "stopped before start", "error": None, "stopped": True}
+    keeper.put(control, keeper.EXIT, {**end, **times, "oom_killed": False, "peak_rss_bytes": None})
+
+
+def doubtful(verdict: Record, *, asked: bool) -> bool:
+    """Whether only the cluster's engine knows why it ended: a signal that was not the keeper's, or that was sent it."""
+    if verdict["code"] is None or verdict["oom_killed"]:
+        return False
+    return (verdict["stopped"] and not asked) or (verdict["code"] in keeper.KILLED and not asked)
+
+
+def is_tied(control: str) -> bool:
+    """Whether its launch was for a node of a cluster, and not for this machine."""
+    launched = read(control, keeper.LAUNCH)
+    return launched is not None and bool(launched.get("tied"))

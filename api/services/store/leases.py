@@ -70,7 +70,7 @@ def gpu_holders(
     connection: Connection, placed: Mapping[int, str] | None = None
 ) -> Mapping[int, tuple[str | None, str]]:
     """GPU number -> (job id, engine) that holds it; no job, where it is the inference process. `placed`: the jobs that
-    a cluster's engine gave GPUs to."""
+    a cluster's engine gave GPUs to; which they are only that knows, and numbers leased are a mere count."""
     query = select(gpu_leases.c.gpu_id, jobs.c.id, jobs.c.engine).join_from(
         gpu_leases, jobs, jobs.c.seq == gpu_leases.c.job_seq, isouter=True
     )
@@ -80,6 +80,7 @@ def gpu_holders(
     if placed:
         those = select(jobs.c.id, jobs.c.engine).where(jobs.c.id.in_(set(placed.values())))
         engines = {job_id: engine for job_id, engine in connection.execute(those)}
+        found = {gpu: holder for gpu, holder in found.items() if holder[0] not in engines}
         found |= {gpu: (job_id, engines[job_id]) for gpu, job_id in placed.items() if job_id in engines}
     return found
 

@@ -84,10 +84,10 @@ def claim(connection: Connection, offer: Offer, now: float) -> Job | None:
     heads = {lane: next(line, None) for lane, line in lines.items()}
     while first := min((head for head in heads.values() if head is not None), key=lambda h: h.order, default=None):
         given = room.grant(first.wanted)
-        if given is not None:
+        if given is not None and offer.fits_a_node(first.wanted):
             return _take(connection, first, given, now)
         if offer.could_ever(first.wanted):  # one that this machine cannot hold now keeps nothing from anybody
-            room = room.keeping(first.wanted)
+            room, offer = room.keeping(first.wanted), offer.keeping(first.wanted)
         heads[first.lane] = next(lines[first.lane], None)
         heads = {lane: head for lane, head in heads.items() if room.is_open(lane)}
     return None

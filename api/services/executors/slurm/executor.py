@@ -26,7 +26,7 @@ from api.services.executors.records import Record
 from api.services.executors.slurm.commands import Row, Slurm, SlurmError
 from api.services.executors.slurm.doctor import findings
 from api.services.executors.slurm.submission import OUTPUT, Choices, comment, description, flags
-from api.services.executors.slurm.tracks import FINAL, GONE, REQUEUED, Track, conclude, doubtful
+from api.services.executors.slurm.tracks import FINAL, GONE, REQUEUED, Track, conclude
 from api.utils import training_wrapper as keeper
 from api.utils.errors import Forbidden, Unavailable
 from api.utils.faults import fault
@@ -137,11 +137,11 @@ class SlurmExecutor:
             raise LaunchError(f"Slurm refuses it: {error}") from error
 
     def _launch(self, handle: str, command: Command, workspace: Workspace, terms: Terms) -> None:
-        begun = records.read(handle, keeper.PID) is not None and not _is_ours(handle)
+        begun = records.read(handle, keeper.PID) is not None and not records.is_tied(handle)
         if begun or records.read(handle, SLURM) or records.read(handle, keeper.EXIT):
             return  # once is enough
         if records.read(handle, keeper.STOP):
-            self._never(handle)
+            records.never(handle)
             return
         found = self._submitted(handle) if records.read(handle, keeper.LAUNCH) else None
         if found is None:
@@ -166,12 +166,6 @@ class SlurmExecutor:
             self._slurm.cancel(surplus)
         return mine[0] if mine else None
 
-    def _never(self, handle: str) -> None:
-        """Leaves the record that a keeper leaves which finds a stop before it starts anything."""
-        times = {"started_at": None, "ended_at": time.time()}
-        end = {"code": None, "why": "stopped before start", "error": None, "stopped": True}
-        keeper.put(handle, keeper.EXIT, {**end, **times, "oom_killed": False, "peak_rss_bytes": None})
-
     def amend(self, handle: str, terms: Terms) -> None:
         track = self._track(handle)
         if track is not None and track.want != (terms.priority, terms.held):
@@ -191,7 +185,7 @@ class SlurmExecutor:
         end = known.get("end")
         if verdict is not None or end is not None:
             asked = records.read(handle, keeper.STOP) is not None
-            if verdict is not None and not doubtful(verdict, asked=asked):
+            if verdict is not None and not records.doubtful(verdict, asked=asked):
                 return records.ended(verdict, started)  # it came to its own end, whatever befell its node then
             if end is not None:
                 seen = records.ended(verdict, started) if verdict else records.observed(RunState.EXITED, started)
@@ -205,7 +199,7 @@ class SlurmExecutor:
 
     def _unknown(self, handle: str, verdict: Record | None) -> Observation:
         """Not handed over; or by a launch that was cut short, which its repetition mends; or begun on this machine."""
-        if verdict is None and _is_ours(handle):
+        if verdict is None and records.is_tied(handle):
             return Observation(RunState.ABSENT)
         return self._local.poll(handle)
 
@@ -227,7 +221,7 @@ class SlurmExecutor:
         if self.poll(handle).state in (RunState.EXITED, RunState.VANISHED):
             return
         track = self._track(handle)
-        if track is None and not _is_ours(handle):
+        if track is None and not records.is_tied(handle):
             self._local.stop(handle, grace)
             return
         with self._lock:
@@ -381,11 +375,6 @@ class SlurmExecutor:
         known = records.read(handle, SLURM)
         if known is not None:
             keeper.put(handle, SLURM, {**known, **changes})
-
-
-def _is_ours(handle: str) -> bool:
-    """Whether it was described for Slurm, and not for a keeper of this machine."""
-    return bool((records.read(handle, keeper.LAUNCH) or {}).get("tied"))
 
 
 def _tail(handle: str) -> str:

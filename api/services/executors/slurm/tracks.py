@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from api.services.executors.base import Observation, RunState
 from api.services.executors.records import Record
-from api.utils import training_wrapper as keeper
 
 FINAL = frozenset(
     {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL", "PREEMPTED"}
@@ -83,13 +82,6 @@ class Track:
         if self.state in ("PENDING", "REQUEUED", "REQUEUE_HOLD"):
             return waits(self.reason or "None")
         return f"is starting on {self.node or 'a node'}"
-
-
-def doubtful(verdict: Record, *, asked: bool) -> bool:
-    """Whether only Slurm knows why it ended: a signal that was not the keeper's, or that Slurm sent it."""
-    if verdict["code"] is None or verdict["oom_killed"]:
-        return False
-    return (verdict["stopped"] and not asked) or (verdict["code"] in keeper.KILLED and not asked)
 
 
 def conclude(seen: Observation, end: Record, *, asked: bool, recorded: bool, output: str) -> Observation:

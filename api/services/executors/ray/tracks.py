@@ -1,0 +1,58 @@
+"""What is known of one job that was handed to Ray, and what its end there means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from api.services.executors.base import Observation, RunState
+from api.services.executors.ray.nodes import Amount, Load
+from api.services.executors.records import Record
+
+PENDING, RUNNING, STOPPED = "PENDING", "RUNNING", "STOPPED"
+LIVE = (PENDING, RUNNING)
+GONE = "GONE"  # our own word, beside Ray's: it does not know the job
+
+
+@dataclass(slots=True)
+class Track:
+    """One job in Ray's hands, as last heard. Belongs to the executor's lock."""
+
+    name: str  # Ray's submission id
+    job: str
+    wanted: Amount
+    at: float  # Unix seconds: since when it takes its resources
+    submitted: float  # monotonic; 0: by a service before this one
+    status: str = PENDING
+    message: str = ""
+    node: str | None = None
+    devices: tuple[int, ...] = ()
+    over_since: float | None = None  # monotonic: since when Ray says that it is over, while its record is waited for
+    sign: float = 0.0  # the keeper's last sign of life
+    sign_at: float = 0.0  # monotonic: when that was seen
+    kill_at: float | None = None  # monotonic: when a stop was to have ended it
+    stopped: bool = False  # Ray was told to stop it
+    ended_at: float | None = None  # Unix seconds: it gave its resources back
+
+    @property
+    def load(self) -> Load:
+        return Load(self.job, self.wanted, self.node, self.at, self.ended_at, self.devices)
+
+
+def conclude(seen: Observation, end: Record, *, asked: bool, recorded: bool) -> Observation:
+    """`seen`: what the keeper left, if it did (`recorded`). `asked`: it was us who wanted it to end."""
+    status, node = str(end["status"]), str(end.get("node") or "its node")
+    began = seen.started_at is not None
+    if status == STOPPED and not began:
+        return replace(seen, state=RunState.EXITED, error="stopped before start" if asked else "stopped in Ray")
+    if status == STOPPED:
+        note = None if asked else "was stopped in Ray, and not by this service"
+        return replace(seen, state=RunState.EXITED if recorded else RunState.VANISHED, note=note)
+    if recorded:
+        return seen
+    message = str(end.get("message") or "no word of why")
+    if status == GONE:
+        return replace(seen, state=RunState.VANISHED, note="Ray does not know it any more: its head was started anew")
+    if began:
+        return replace(seen, state=RunState.VANISHED, note=f"was lost on {node}: {message}")
+    output = str(end.get("output") or "")
+    return replace(seen, state=RunState.EXITED, error=f"nothing began on Ray: {output or message}")
