@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.harness import Service
+from tests.acceptance.harness import Service, wait_for
 from tests.console.conftest import Visitor, field_of
 
 LINES = 20_000
@@ -40,8 +40,9 @@ def test_a_training_from_the_form_to_a_comparison(trainer: Service, visit: Visit
     job = page.url.rpartition("/")[2]
     trainer.wait_step(job, 40, deadline=90)
     expect(page.locator(".plot canvas")).to_be_visible()
-    before = page.locator(".plot canvas").evaluate("canvas => canvas.toDataURL()")
-    page.wait_for_function("before => document.querySelector('.plot canvas').toDataURL() !== before", arg=before)
+    drawn = "document.querySelector('.plot canvas').toDataURL()"
+    before = page.evaluate(drawn)
+    wait_for(lambda: page.evaluate(drawn) != before, 30, "the chart to grow")
     page.get_by_role("group", name="Metric").get_by_role("button", name="lr").click()
     expect(page.locator(".plot canvas")).to_have_count(2)
 
@@ -107,7 +108,7 @@ def test_a_long_log_is_paged(site: Service, long_log: str, visit: Visitor) -> No
     before = int(page.evaluate(first))
     for _ in range(4):
         log.evaluate("box => { box.scrollTop = 0; }")
-        page.wait_for_function(f"before => Number({first}) < before", arg=before)
+        wait_for(lambda: int(page.evaluate(first)) < before, 15, "earlier lines")  # noqa: B023
         before = int(page.evaluate(first))
         assert rows.count() <= MOST_ROWS
     page.get_by_role("searchbox", name="Search the whole log").fill("line 137")
@@ -121,7 +122,7 @@ def test_a_long_log_is_paged(site: Service, long_log: str, visit: Visitor) -> No
         last = "Number([...document.querySelectorAll('.log [data-line]')].at(-1).dataset.line)"
         before = int(page.evaluate(last))
         log.evaluate("box => { box.scrollTop = box.scrollHeight; }")
-        page.wait_for_function(f"before => {last} > before", arg=before)
+        wait_for(lambda: int(page.evaluate(last)) > before, 15, "later lines")  # noqa: B023
         assert rows.count() <= MOST_ROWS
     page.get_by_role("button", name="To the newest").click()
     expect(log).to_contain_text("it went wrong <b>here</b>")
