@@ -52,6 +52,7 @@ def test_a_training_from_the_form_to_a_comparison(trainer: Service, visit: Visit
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("dialog").get_by_role("combobox")).to_contain_text("(newest)")
     confirm(page, "Resume")
+    expect(page.get_by_text("Queued; it goes on")).to_be_visible()
     trainer.wait_status(job, "running", deadline=60)
     expect(page.get_by_role("region", name="Attempts", exact=True).get_by_role("row")).to_have_count(3)
     trainer.call("POST", f"/stop/{job}", {"force": True}, params={"wait": "20"}).expect(200)
