@@ -20,6 +20,7 @@ from api.routes import (
     auth,
     console,
     documentation,
+    drafts,
     infer,
     observe,
     ocr,
@@ -291,6 +292,7 @@ def stop(services: Services) -> None:
 #: those of flask-smorest: their routes describe themselves
 BLUEPRINTS = (
     training.blueprint,
+    drafts.blueprint,
     jobs_dialect.blueprint,
     queue_routes.blueprint,
     preprocessing.blueprint,
