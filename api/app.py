@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from threading import Event
 
 from flask import Flask
 from flask_smorest import Api
 
+from api.engines import build_engines, child_environment, pages_of
 from api.executors import build_executor
-from api.models.ocr import Page
 from api.models.room import Room
 from api.routes import annotations as annotation_routes
 from api.routes import (
     auth,
     console,
     documentation,
+    drafts,
     infer,
     observe,
     ocr,
@@ -43,7 +41,6 @@ from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
 from api.routes.standby import install_standby
 from api.services.accounts import AccountService
-from api.services.annotations import Annotations
 from api.services.captions import Captions
 from api.services.container import Services
 from api.services.datasets import Datasets
@@ -52,18 +49,8 @@ from api.services.document_import import DocumentFiles, Ingestion
 from api.services.documents import DocumentService
 from api.services.endings import Endings, in_turn
 from api.services.engine_queue import EngineQueue
-from api.services.engines.base import Engine
-from api.services.engines.diffusion_pipe import DiffusionPipeEngine
-from api.services.engines.kraken import KrakenEngine
-from api.services.engines.kraken.engine import Pages
-from api.services.engines.ocr_import import OcrImportEngine
-from api.services.engines.preprocessing import Keys, PreprocessingEngine
-from api.services.engines.preprocessing.captioners import CaptionSettings
-from api.services.engines.script import ScriptEngine
-from api.services.engines.ultralytics import UltralyticsEngine
+from api.services.engines.preprocessing import Keys
 from api.services.executors.base import ClusterExecutor
-from api.services.executors.short import ShortExecutor
-from api.services.executors.warm import WarmExecutor
 from api.services.feed import EventWatch, Feed
 from api.services.fitting import ClusterFitting, Fitting, MachineFitting
 from api.services.gpus.base import GpuSource
@@ -72,14 +59,7 @@ from api.services.gpus.desk import GpuDesk
 from api.services.gpus.monitor import GpuMonitor
 from api.services.gpus.nvml import NvmlSource
 from api.services.history import History
-from api.services.infer_files import InferFiles
-from api.services.infer_gpu import InferGpu
-from api.services.infer_process import InferLimits, InferProcess
-from api.services.infer_sessions import InferSessions
-from api.services.inference import Inference, SizeLimits
 from api.services.jobs import JobService
-from api.services.label_import import LabelImport
-from api.services.label_upload import LabelUpload
 from api.services.leadership import Leadership
 from api.services.machine import MachineMonitor, usable_cores, usable_memory
 from api.services.ocr_training import OcrTrainingService
@@ -89,181 +69,26 @@ from api.services.prelabel import Prelabel, Proposals
 from api.services.prepared import PreparedDatasets
 from api.services.preprocessing import PreprocessingService
 from api.services.queue import QueueDesk, QueueService
-from api.services.store import ocr as ocr_store
 from api.services.store.database import Database
 from api.services.supervisor import Limits, Parts, Supervisor
 from api.services.webhooks import WebhookService
 from api.services.workspaces import Workspaces
 from api.services.yolo_charts import YoloCharts
-from api.services.yolo_datasets import YoloDatasets
-from api.services.yolo_files import YoloFiles
-from api.services.yolo_labels import LabelFiles
 from api.services.yolo_model_jobs import YoloModelJobs
-from api.services.yolo_model_upload import YoloModelUploads
 from api.services.yolo_models import YoloModels
-from api.services.yolo_prepare import Preparer
 from api.services.yolo_registration import ModelRegistrar, require_dataset
 from api.services.yolo_train_server import TrainServer
-from api.services.yolo_train_sets import TrainSets
 from api.services.yolo_training import YoloTraining
-from api.settings import BUNDLED_TRAINER, ROOT, SettingError, Settings, environment
+from api.settings import SettingError, Settings
 from api.utils import faults
 from api.utils.outbound import Permitted
 from api.utils.paths import AllowedRoots
 from api.utils.streams import Streams
-from api.utils.zips import ZipLimits
 from api.version import VERSION
+from api.yolo import build_inference, build_model_uploads, build_train_sets, build_yolo
 
 log = logging.getLogger(__name__)
 MAX_STREAMS = 128
-MOST_RATIO = 200  # of one file of an archive, unpacked to packed
-
-
-#: what every child finds in its environment unless the service's own says otherwise
-CHILD_DEFAULTS = {"NCCL_P2P_DISABLE": "1", "NCCL_IB_DISABLE": "1"}
-CHILD_FIXED = {"PYTHONUNBUFFERED": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-
-
-def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    return {**CHILD_DEFAULTS, **environment(environ), **CHILD_FIXED}
-
-
-def pages_of(db: Database) -> Pages:
-    """Documents, as the engine that trains on them asks for them."""
-
-    def read(document_ids: Sequence[int]) -> Iterator[Page]:
-        with db.read() as connection:
-            yield from ocr_store.pages_of(connection, document_ids)
-
-    return read
-
-
-def build_engines(
-    settings: Settings,
-    pages: Pages = lambda document_ids: (),
-    datasets: Callable[[str], Path | None] | None = None,
-    keys: Keys | None = None,
-) -> dict[str, Engine]:
-    """One line an engine. `pages` reads documents, `datasets` finds the directory of a preprocessed dataset."""
-    roots = AllowedRoots((*settings.allowed_roots, settings.output_dir, settings.data_dir / "datasets"))
-    bundled = settings.diffusion_pipe_root == BUNDLED_TRAINER
-    files = DocumentFiles(settings.data_dir)
-    engines: tuple[Engine, ...] = (
-        DiffusionPipeEngine(
-            root=settings.diffusion_pipe_root,
-            python=settings.diffusion_pipe_python,
-            launcher=settings.diffusion_pipe_launcher,
-            roots=roots,
-            bundled=ROOT if bundled else None,
-            datasets=datasets,
-        ),
-        PreprocessingEngine(
-            root=ROOT,
-            python=sys.executable,
-            datasets=settings.data_dir / "datasets",
-            roots=roots,
-            keys=keys or Keys(),
-            captions=CaptionSettings(
-                settings.openai_base_url,
-                settings.openai_model,
-                settings.openai_api_key,
-                settings.florence2_dir,
-                settings.caption_detector,
-            ),
-        ),
-        KrakenEngine(
-            python=settings.kraken_python,
-            project=ROOT,
-            data_dir=settings.data_dir,
-            models=files.models,
-            roots=AllowedRoots((files.models, settings.output_dir)),
-            pages=pages,
-        ),
-        OcrImportEngine(
-            imports=files.imports,
-            most_files=settings.max_archive_files,
-            most_bytes=settings.max_archive_bytes,
-        ),
-        ScriptEngine(roots, settings.script_python),
-        UltralyticsEngine(settings.yolo_python, ROOT, settings.data_dir / "weights", yolo_files(settings)),
-    )
-    return {engine.name: engine for engine in engines}
-
-
-@dataclass(frozen=True, slots=True)
-class Yolo:
-    """Datasets of the YOLO platform and the boxes on their images."""
-
-    datasets: YoloDatasets
-    annotations: Annotations
-    label_files: LabelFiles
-    labels: LabelUpload
-
-
-def build_yolo(settings: Settings, db: Database, accounts: AccountService, path: str) -> Yolo:
-    """`path`: where children look for programs."""
-    most = settings.max_archive_files
-    limits = ZipLimits(most, settings.max_dataset_bytes, ratio=MOST_RATIO)
-    files = YoloFiles(settings.data_dir, limits)
-    runner = ShortExecutor(ROOT, path)
-    preparer = Preparer(db, files, runner, seconds=settings.prepare_seconds, most_files=most)
-    written, roots = LabelFiles(db, files), AllowedRoots(settings.allowed_roots)
-    datasets = YoloDatasets(db, accounts, files, preparer, roots, written, most_files=most)
-    made = Annotations(db, datasets, LabelImport(db, files), written)
-    return Yolo(datasets, made, written, LabelUpload(db, made, written, limits))
-
-
-def build_inference(
-    settings: Settings,
-    db: Database,
-    accounts: AccountService,
-    models: YoloModels,
-    gpus: GpuDesk,
-    environ: Mapping[str, str],
-) -> Inference:
-    path, libraries = environ.get("PATH", os.defpath), environ.get("LD_LIBRARY_PATH", "")
-    process = InferProcess(
-        WarmExecutor(ROOT, settings.yolo_python, path, libraries),
-        InferGpu(db, gpus, settings.infer_device == "auto" and settings.executor == "local"),
-        InferLimits(
-            settings.infer_models,
-            settings.infer_idle,
-            settings.infer_memory,
-            settings.infer_seconds,
-            settings.infer_video_seconds,
-        ),
-        home=settings.data_dir / "tmp" / "inference",
-        weights=settings.data_dir / "weights",
-        log_file=settings.log_dir / "inference.log",
-    )
-    sessions = InferSessions(db, InferFiles(settings.data_dir), keep=settings.infer_keep)
-    sizes = SizeLimits(settings.infer_image_bytes, settings.infer_video_bytes)
-    return Inference(process, models, sessions, accounts, sizes)
-
-
-def build_model_uploads(
-    settings: Settings,
-    db: Database,
-    accounts: AccountService,
-    models: YoloModels,
-    engines: Mapping[str, Engine],
-    path: str,
-) -> YoloModelUploads:
-    runner = ShortExecutor(ROOT, path, python=settings.yolo_python)
-    return YoloModelUploads(db, accounts, models, runner, engines["ultralytics"].availability)
-
-
-def build_train_sets(settings: Settings, datasets: YoloDatasets, path: str) -> TrainSets:
-    """`path`: where children look for programs."""
-    roots = AllowedRoots((*settings.allowed_roots, settings.data_dir / "datasets"))
-    runner, most = ShortExecutor(ROOT, path), settings.max_archive_files
-    return TrainSets(settings.data_dir, runner, datasets, roots, seconds=settings.prepare_seconds, most_files=most)
-
-
-def yolo_files(settings: Settings) -> AllowedRoots:
-    """Where data.yaml files and weights may lie that a YOLO job names: nothing of it comes from a client as it is."""
-    own = (settings.data_dir / name for name in ("datasets", "weights", "models", "train_server"))
-    return AllowedRoots((*own, settings.output_dir, *settings.allowed_roots))
 
 
 def machine_room(settings: Settings) -> Room:
@@ -283,16 +108,23 @@ def build_leadership(settings: Settings, db: Database, feed: Feed, accounts: Acc
     return Leadership(settings.data_dir, lock, standing_by=(accounts.flush_usage,), always=shared)
 
 
-def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: GpuSource | None = None) -> Services:
-    """Everything of one service, not yet started. `gpu_source`: instead of the driver."""
+def _arm(settings: Settings) -> None:
+    """The crash point that a setting names."""
     try:
         faults.arm(settings.fault or None)
     except ValueError as problem:
         raise SettingError(f"TRAINYARD_FAULT names {problem}") from None
+
+
+def _webhook_hosts(settings: Settings) -> Permitted:
     try:
-        permitted = Permitted.parse(settings.webhook_allowed_hosts)
+        return Permitted.parse(settings.webhook_allowed_hosts)
     except ValueError as problem:
         raise SettingError(f"TRAINYARD_WEBHOOK_ALLOWED_HOSTS names {problem}") from None
+
+
+def _directories(settings: Settings) -> Workspaces:
+    """Made, where they are not there yet."""
     workspaces = Workspaces(settings.data_dir, settings.config_dir, settings.log_dir, settings.output_dir)
     workspaces.prepare()
     spool = settings.data_dir / "tmp"
@@ -301,6 +133,14 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
     for root in settings.allowed_roots:
         if root == settings.data_dir / "workspace":
             root.mkdir(exist_ok=True)
+    return workspaces
+
+
+def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: GpuSource | None = None) -> Services:
+    """Everything of one service, not yet started. `gpu_source`: instead of the driver."""
+    _arm(settings)
+    permitted = _webhook_hosts(settings)
+    workspaces = _directories(settings)
     db = Database(settings.database_url)
     db.prepare()
     keys = Keys()
@@ -452,6 +292,7 @@ def stop(services: Services) -> None:
 #: those of flask-smorest: their routes describe themselves
 BLUEPRINTS = (
     training.blueprint,
+    drafts.blueprint,
     jobs_dialect.blueprint,
     queue_routes.blueprint,
     preprocessing.blueprint,

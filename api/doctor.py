@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.app import build_engines
+from api.engines import build_engines
 from api.executors import build_executor
 from api.services.executors.base import ClusterExecutor
 from api.services.gpus.nvml import NvmlSource

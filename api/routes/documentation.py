@@ -25,6 +25,7 @@ from api.routes.examples_train_server import TRAIN_SERVER_EXAMPLES
 from api.routes.examples_yolo import YOLO_EXAMPLES
 from api.routes.examples_yolo_models import MODEL_EXAMPLES
 from api.routes.examples_yolo_training import TRAINING_EXAMPLES
+from api.routes.files import IMAGES
 from api.routes.http import enveloped, json_response
 
 ALL_EXAMPLES = {
@@ -212,7 +213,7 @@ def _complete_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
 STREAMS = ("/stream", "/events", "/live")
 #: paths that answer with a file, and its content types
 DOWNLOADS = {
-    "/artifacts/{path}": ("application/octet-stream",),
+    "/artifacts/{path}": ("application/octet-stream", *IMAGES.values()),
     "/ocr/models/{model_id}/download": ("application/octet-stream",),
     "/parts/{part_id}/image": ("application/octet-stream",),
     "/weights/{model_type}": ("application/octet-stream",),

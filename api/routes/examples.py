@@ -161,6 +161,7 @@ DETAIL = {
         "rss_bytes": 5364514816,
     },
     "checkpoints": [STATE, WEIGHTS],
+    "notes": {},
     "completed_at": None,
     "logs_path": f"/srv/trainyard/logs/{ID}.log",
     "output_dir": f"/srv/trainyard/training_runs/{ID}",
@@ -278,6 +279,22 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         )
     },
     ("get", f"{_T}/{{task_id}}"): {"200": _answer(DETAIL)},
+    ("post", f"{_T}/preview"): {
+        "request": START,
+        "200": _answer(
+            {
+                "model_type": START["model_type"],
+                "config": CONFIG,
+                "dataset": DATASET,
+                "files": [{"name": "{job}_dataset.toml", "text": "resolutions = [512]\n"}],
+                "warnings": [],
+            },
+            "nothing was started",
+        ),
+    },
+    ("get", f"{_T}/{{task_id}}/request"): {
+        "200": _answer({"task_id": ID, "path": f"{_T}/start", "body": START, "left_out": ["config.output_dir"]})
+    },
     ("delete", f"{_T}/{{task_id}}"): {
         "200": _answer({"task_id": ID}, "deleted"),
         "409": _answer(None, f"job {ID} runs; stop it first", 409),
@@ -342,6 +359,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
                 "query": "epoch",
                 "total_matches": 1,
                 "complete": True,
+                "next_line": None,
                 "results": [{**LINE, "matched_text": "epoch"}],
             }
         )

@@ -20,6 +20,8 @@ from api.utils.secrets import masked, scrub
 from api.utils.times import iso
 
 MOST = 10_000  # files that one answer lists
+#: what a browser shows and cannot run
+IMAGES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif"}
 REFUSALS = {412: "the file is not the one that the request's tags name", 416: "the file has no such bytes"}
 
 
@@ -63,7 +65,7 @@ def _without_secrets(job: Job, path: str, file: BinaryIO) -> bytes | None:
         return scrub(text, job.spec.secrets).encode()
 
 
-def send_artifact(job: Job, path: str, attempt: int | None) -> Response:
+def send_artifact(job: Job, path: str, attempt: int | None, *, show: bool = False) -> Response:
     try:
         file = open_beneath(_directory(job, attempt), path)
     except FileNotFoundError:
@@ -73,6 +75,9 @@ def send_artifact(job: Job, path: str, attempt: int | None) -> Response:
         file.close()
         disposition = {"Content-Disposition": attachment(os.path.basename(path))}
         return Response(shown, mimetype="application/octet-stream", headers=disposition)
+    image = IMAGES.get(os.path.splitext(path)[1].lower()) if show else None
+    if image is not None:
+        return send_file(file, content_type=image)
     return send_file(file, download_name=os.path.basename(path))
 
 

@@ -152,6 +152,7 @@ def detail(
         else {"kind": job.failure.kind, "hint": job.failure.hint, "line": job.failure.line},
         "reason": job.reason,
         "warnings": list(job.warnings),
+        "notes": masked(Progress.from_dict(job.progress).notes),
         "queue_position": position,
         "queue_reason": waits_for,
     }

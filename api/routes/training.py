@@ -40,12 +40,13 @@ def start(body: dict[str, Any]) -> Response:
     if team_id is not None:
         services().accounts.team_for(who, team_id)
     job = services().jobs.submit(
-        who, _spec(body), TRAINING_V1, wait=body["wait"], team_id=team_id, request=idempotency(body)
+        who, spec_of(body), TRAINING_V1, wait=body["wait"], team_id=team_id, request=idempotency(body)
     )
     return answer(_started(job), code=201, message="training queued")
 
 
-def _spec(body: dict[str, Any]) -> JobSpec:
+def spec_of(body: dict[str, Any]) -> JobSpec:
+    """What the body of /start asks for."""
     gpu = body.get("gpu_id", -1)
     if gpu >= 0 and body["num_gpus"] > 1:
         raise Invalid("num_gpus", "cannot be more than 1 together with an explicit gpu_id")
@@ -228,11 +229,15 @@ def _span_filter(query: dict[str, Any], since: datetime | None, until: datetime 
 @blueprint.arguments(schemas.LogsQuery, location="query")
 @blueprint.response(200, enveloped(schemas.LogsAnswerSchema))
 def logs(query: dict[str, Any], task_id: str) -> Response:
-    """The last lines, or those after a byte cursor."""
+    """The last lines, those after a byte cursor, or those beside a line."""
     job, history = _job(task_id), services().history
     wanted = _span_filter(query, query.get("since"))
     if "offset" in query:
         page = history.page(job, wanted, offset=query["offset"], limit=query["limit"])
+    elif "from_line" in query:
+        page = history.from_line(job, wanted, query["from_line"], query["limit"])
+    elif "before_line" in query:
+        page = history.tail(job, wanted, query["limit"], query["before_line"])
     else:
         page = history.tail(job, wanted, query["tail"])
     return answer(
@@ -253,7 +258,8 @@ def search(query: dict[str, Any], task_id: str) -> Response:
     """Lines that contain a keyword (letter case aside), or match a regular expression."""
     job = _job(task_id)
     wanted = _span_filter(query, query.get("start_time"), query.get("end_time"))
-    found = services().history.search(job, wanted, query["keyword"], is_regex=query["regex"], limit=query["limit"])
+    more = {"is_regex": query["regex"], "limit": query["limit"], "first": query["from_line"]}
+    found = services().history.search(job, wanted, query["keyword"], **more)
     results = [{**render.log_line(match.line), "matched_text": match.matched} for match in found.matches]
     return answer(
         {
@@ -261,6 +267,7 @@ def search(query: dict[str, Any], task_id: str) -> Response:
             "query": query["keyword"],
             "total_matches": found.total,
             "complete": found.complete,
+            "next_line": found.next_line,
             "results": results,
         }
     )
@@ -306,10 +313,10 @@ def artifacts(query: dict[str, Any], task_id: str) -> Response:
 
 
 @blueprint.get("/<task:task_id>/artifacts/<path:path>")
-@blueprint.arguments(schemas.AttemptQuery, location="query")
+@blueprint.arguments(schemas.ArtifactQuery, location="query")
 def artifact(query: dict[str, Any], task_id: str, path: str) -> Response:
-    """Download one file."""
-    return send_artifact(_job(task_id), path, query.get("attempt"))
+    """Download one file, or show an image."""
+    return send_artifact(_job(task_id), path, query.get("attempt"), show=query["show"])
 
 
 @blueprint.post("/resume/<task:task_id>")

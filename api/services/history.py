@@ -57,11 +57,12 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`complete` False: the search was ended by its time limit; there may be more."""
+    """`complete` False: the search was ended by its time limit; there may be more, from `next_line` on."""
 
     total: int
     complete: bool
     matches: list[Match]
+    next_line: int | None = None
 
 
 class History:
@@ -125,14 +126,15 @@ class History:
     def log_path(self, job: Job) -> str:
         return str(self._workspaces.log_file(job.id))
 
-    def tail(self, job: Job, wanted: logs.SpanFilter, lines: int) -> LogPage:
-        """The last `lines` that match, oldest first."""
+    def tail(self, job: Job, wanted: logs.SpanFilter, lines: int, before: int | None = None) -> LogPage:
+        """The last `lines` that match, or the last before a line, oldest first."""
         with self._db.read() as connection:
             known = store.extras(connection, job.seq)
-            spans = logs.newest(connection, job.seq, wanted, lines)
+            spans = logs.newest(connection, job.seq, wanted, lines, before)
         kept: list[LogLine] = []
         for span in reversed(spans):
-            kept = self._lines(job, [span]) + kept if len(kept) < lines else kept
+            read = self._lines(job, [span])
+            kept = (read if before is None else [line for line in read if line.number < before]) + kept
             if len(kept) >= lines:
                 break
         kept = kept[-lines:] if lines else []
@@ -170,35 +172,43 @@ class History:
         lines = [line for line in self._lines(job, spans) if line.end > offset][:limit]
         return LogPage(total, lines[-1].end if lines else offset, lines)
 
-    def search(self, job: Job, wanted: logs.SpanFilter, keyword: str, *, is_regex: bool, limit: int) -> Found:
-        """Lines that contain a keyword (letter case aside), or match a regular expression."""
+    def from_line(self, job: Job, wanted: logs.SpanFilter, first: int, limit: int) -> LogPage:
+        """Up to `limit` matching lines from a line on, oldest first."""
+        with self._db.read() as connection:
+            total = store.extras(connection, job.seq).total_lines
+            spans = logs.from_line(connection, job.seq, wanted, first, limit + 1)
+        lines = [line for line in self._lines(job, spans) if line.number >= first][:limit]
+        return LogPage(total, lines[-1].end if lines else 0, lines)
+
+    def search(
+        self, job: Job, wanted: logs.SpanFilter, keyword: str, *, is_regex: bool, limit: int, first: int = 1
+    ) -> Found:
+        """Lines from `first` on that contain a keyword (letter case aside), or match a regular expression."""
         pattern = compiled("keyword", keyword, is_regex=is_regex)
         deadline = time.monotonic() + SEARCH_SECONDS
         matches: list[Match] = []
         total = 0
-        for line in self._every(job, wanted):
+        for line in self._every(job, wanted, first):
             left = deadline - time.monotonic()
             if left <= 0:
-                return Found(total, False, matches)
+                return Found(total, False, matches, line.number)
             try:
                 hit = pattern.search(line.text, timeout=left)
             except TimeoutError:
-                return Found(total, False, matches)
+                return Found(total, False, matches, max(line.number, first + 1))  # or it would never get past this one
             if hit:
                 total += 1
                 if len(matches) < limit:
                     matches.append(Match(line, hit.group(0)))
         return Found(total, True, matches)
 
-    def _every(self, job: Job, wanted: logs.SpanFilter) -> Iterator[LogLine]:
-        last = 0
-        while True:
+    def _every(self, job: Job, wanted: logs.SpanFilter, first: int) -> Iterator[LogLine]:
+        with self._db.read() as connection:
+            spans = logs.from_line(connection, job.seq, wanted, first, BATCH)
+        while spans:
+            yield from (line for line in self._lines(job, spans) if line.number >= first)
             with self._db.read() as connection:
-                spans = logs.after_line(connection, job.seq, wanted, last, BATCH)
-            if not spans:
-                return
-            yield from self._lines(job, spans)
-            last = spans[-1].first_line
+                spans = logs.after_line(connection, job.seq, wanted, spans[-1].first_line, BATCH)
 
     def _lines(self, job: Job, spans: Sequence[logs.Span]) -> list[LogLine]:
         """The texts of spans, from the file. A file that is gone or was cut gives what it has."""

@@ -10,14 +10,14 @@ import csv
 import json
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from api.models.inference import Detection, SentFile
+from api.utils import drafts
 from api.utils.disks import sync_directory, sync_file_system
 from api.utils.downloads import open_beneath
 from api.utils.errors import Insufficient
@@ -51,16 +51,9 @@ class InferFiles:
             if _SESSION.fullmatch(place.name) and place.name not in known:
                 shutil.rmtree(place, ignore_errors=True)
 
-    @contextmanager
-    def draft(self) -> Iterator[Path]:
+    def draft(self) -> AbstractContextManager[Path]:
         """A directory for what is being made, gone afterwards unless it has got its name."""
-        self._drafts.mkdir(parents=True, exist_ok=True, mode=0o700)
-        place = self._drafts / secrets.token_hex(8)
-        place.mkdir(mode=0o700)
-        try:
-            yield place
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
+        return drafts.draft(self._drafts)
 
     def settle(self, draft: Path) -> None:
         """All of it is on the disk. Not for copies of what the client has: waiting for the disk costs more than they

@@ -17,7 +17,7 @@ from api.services.endings import NO_HOOKS, Endings
 from api.services.engines.base import Engine
 from api.services.executors.base import Executor
 from api.services.feed import Feed
-from api.services.fitting import Fitting
+from api.services.fitting import Checked, Fitting
 from api.services.gpus.desk import GpuDesk
 from api.services.store import jobs as store
 from api.services.store import queue
@@ -113,10 +113,7 @@ class JobService:
         actor.require_run()
         if request is not None and (made := self._made(actor, request)) is not None:
             return made
-        self._check_env(spec.env)
-        checked = self._engine(spec.engine).validate(spec)
-        self._check_output(checked.output_dir)
-        checked, further = self._fitting.check(checked)
+        checked, further = self.checked(actor, spec)
         new = store.NewJob(
             spec=checked,
             dialect=dialect.name,
@@ -140,6 +137,14 @@ class JobService:
         self._feed.notify()
         self._supervisor.wake()
         return job
+
+    def checked(self, actor: Actor, spec: JobSpec) -> Checked:
+        """As `submit` would take it, with the defaults filled in, and what it would warn of; nothing is queued."""
+        actor.require_run()
+        self._check_env(spec.env)
+        checked = self._engine(spec.engine).validate(spec)
+        self._check_output(checked.output_dir)
+        return self._fitting.check(checked)
 
     def _made(self, actor: Actor, request: Request, connection: Connection | None = None) -> Job | None:
         """The job that this very request made before. Raises Invalid where it was another request."""

@@ -18,7 +18,9 @@ from tests.acceptance.harness import Service, losses, wait_for
 from tests.unit.receivers import receiving
 
 Maker = Callable[..., Service]
-ELSEWHERE = ("import.", "dataset.", "annotation.")  # test_ocr_import.py, test_yolo_datasets.py, test_annotations.py
+#: test_ocr_import.py, test_yolo_datasets.py, test_annotations.py, test_yolo_training.py and test_yolo_models.py,
+#: tests/unit/test_backup.py, tests/infer/test_life.py
+ELSEWHERE = ("import.", "dataset.", "annotation.", "model.", "backup.", "restore.", "inference.")
 POINTS = {point for point in faults.POINTS if not point.startswith(ELSEWHERE)}
 STEPS = 16
 

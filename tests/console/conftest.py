@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, sync_playwright
 
 from tests.acceptance.harness import Service
 
@@ -96,6 +96,11 @@ class Visit:
             if found["impact"] in ("serious", "critical")
             for node in found["nodes"]
         ]
+
+
+def field_of(page: Page, path: str) -> Locator:
+    """A form's field by its dotted path: the same word may stand in several places."""
+    return page.locator(f'[id="field-{path}"]')
 
 
 Visitor = Callable[..., Visit]

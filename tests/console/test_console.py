@@ -98,6 +98,7 @@ def test_a_job_is_watched_stopped_resumed_and_deleted(site: Service, visit: Visi
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop").click()
     page.get_by_role("button", name="Resume").click()
+    page.get_by_role("dialog").get_by_role("button", name="Resume").click()
     expect(page.get_by_text("Queued; it goes on from its newest checkpoint.")).to_be_visible()
     site.wait_status(job, "running")
     expect(page.locator(".status.running").first).to_be_visible()

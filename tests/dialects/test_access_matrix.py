@@ -60,7 +60,7 @@ ROUTES: dict[str, dict[str, bool]] = {
             "GET /api/v1/auth/workspaces", "GET /api/v1/docs", "GET /ui/docs/{name}", "GET /api/v1/openapi.json",
             "GET /api/v1/engines", "GET /api/v1/system/overview", "GET /api/v1/queue", "GET /healthz", "GET /readyz",
             "GET /metrics", "GET /api/v1/gpu/status", "GET /api/v1/gpu/summary", "GET /api/v1/gpu/available",
-            "GET /api/v1/gpu/{gpu_id}/details", f"GET {T}/list", f"GET {T}/events", f"POST {T}/start",
+            "GET /api/v1/gpu/{gpu_id}/details", f"GET {T}/list", f"GET {T}/events", f"POST {T}/start", f"POST {T}/preview",
             "GET /api/v1/webhooks",
             "POST /api/v1/webhooks",
             f"POST {P}/start", f"GET {P}/datasets", f"GET {P}/check/{{dataset_name}}",
@@ -79,7 +79,7 @@ ROUTES: dict[str, dict[str, bool]] = {
         [
             f"GET {P}/status/{{preprocessing_id}}", f"GET {D}", f"GET {D}/items", f"GET {D}/items/{{number}}/caption",
             f"GET {D}/items/{{number}}/media", f"GET {D}/items/{{number}}/thumbnail",
-            f"GET {T}/{{task_id}}", f"GET {T}/{{task_id}}/progress", f"GET {T}/{{task_id}}/metrics",
+            f"GET {T}/{{task_id}}", f"GET {T}/{{task_id}}/request", f"GET {T}/{{task_id}}/progress", f"GET {T}/{{task_id}}/metrics",
             f"GET {T}/{{task_id}}/metrics/names", f"GET {T}/{{task_id}}/logs", f"GET {T}/{{task_id}}/logs/search",
             f"GET {T}/{{task_id}}/logs/stream", f"GET {T}/{{task_id}}/events", f"GET {T}/{{task_id}}/checkpoints",
             f"GET {T}/{{task_id}}/artifacts", f"GET {T}/{{task_id}}/artifacts/{{path}}", f"GET {T}/jobs/{{job_id}}",
@@ -391,7 +391,7 @@ def test_a_token_that_may_only_read_changes_nothing(town: Town, route: str) -> N
     name = "admin" if ROUTES[route] is ADMINS else "owner"
     things = town.things()
     body = body_of(route, things)
-    if route == f"POST {T}/start":
+    if route in (f"POST {T}/start", f"POST {T}/preview"):
         body = town.site.request()
     elif route == f"POST {P}/start":
         body = {"dataset_name": "mine", "video_directory": str(town.site.images)}

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from api.routes.files import IMAGES
 from tests.dialects.conftest import Site, template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +78,10 @@ def test_headers_and_streams(site: Site) -> None:
     operation, parameters = found["/api/v1/training/{task_id}/artifacts/{path}"]
     assert {"Range", "If-Match", "If-Range", "If-None-Match", "attempt"} <= parameters.keys()
     assert {"200", "206", "304", "412", "416"} <= operation["responses"].keys()
-    assert list(operation["responses"]["206"]["content"]) == ["application/octet-stream"]
+    assert list(operation["responses"]["206"]["content"]) == [
+        "application/octet-stream",
+        *dict.fromkeys(IMAGES.values()),
+    ]
     assert "text/csv" in found["/api/v1/training/{task_id}/metrics"][0]["responses"]["200"]["content"]
     stop = site.documented.spec["paths"]["/api/v1/training/stop/{task_id}"]["post"]
     assert next(p for p in stop["parameters"] if p["name"] == "wait")["schema"]["maximum"] == 60

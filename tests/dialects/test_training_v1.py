@@ -585,7 +585,7 @@ class TestLogs:
 
     def test_search(self, site: Site, job: Any) -> None:
         found = site.get(f"/{job.id}/logs/search", keyword="LINE 14")
-        assert set(found) == {"task_id", "query", "total_matches", "complete", "results"}
+        assert set(found) == {"task_id", "query", "total_matches", "complete", "next_line", "results"}
         assert (found["total_matches"], found["complete"]) == (11, True)  # 14 and 140 to 149
         assert {"timestamp", "level", "type", "message", "line_number", "matched_text"} <= set(found["results"][0])
         assert found["results"][0]["matched_text"] == "line 14"

@@ -65,22 +65,22 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return make_weights(PYTHON, tmp_path_factory.mktemp("weights"), len(MODELS))
 
 
-def begin(home: Path, weights: list[Path], **environ: str) -> Inference:
+def begin(home: Path, weights: list[Path], fault: str | None = None, **environ: str) -> Inference:
     service = Service(home, environ={"TRAINYARD_YOLO_PYTHON": PYTHON, **environ})
     services = composition.build_services(load({"data_dir": str(service.data)}, {}), {}, FakeSource(0))
     services.accounts.ensure_operator()
     for model_id, path in zip(MODELS, weights, strict=True):
         add_model(services, services.accounts.operator(), path, model_id)
     services.db.close()
-    return Inference(service.start())
+    return Inference(service.start(fault=fault))
 
 
 @pytest.fixture
 def make_inference(tmp_path: Path, weights: list[Path]) -> Iterator[Maker]:
     made: list[Inference] = []
 
-    def make(**environ: str) -> Inference:
-        made.append(begin(tmp_path, weights, **environ))
+    def make(fault: str | None = None, **environ: str) -> Inference:
+        made.append(begin(tmp_path, weights, fault, **environ))
         return made[-1]
 
     yield make

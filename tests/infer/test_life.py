@@ -6,6 +6,7 @@ import signal
 import threading
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -62,3 +63,15 @@ def test_it_ends_when_nobody_asks(make_inference: Maker) -> None:
     wait_for(lambda: inference.child() is None, 30, "its end")
     assert inference.image(picture()).status_code == 200
     assert inference.service.client.get("/infer/results").json()["total"] == 2
+
+
+def test_a_crash_leaves_no_session_without_its_row(make_inference: Maker) -> None:
+    inference = make_inference("inference.named")
+    with pytest.raises(httpx.TransportError):
+        inference.image(picture())
+    assert inference.service.wait_dead() == -signal.SIGKILL
+    results = inference.service.data / "inference_results"
+    assert [path for path in results.iterdir() if path.name.startswith("session_")]
+    inference.service.start()
+    assert inference.service.client.get("/infer/results").json()["total"] == 0
+    assert [path for path in results.iterdir() if path.name.startswith("session_")] == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import fields, validate
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from api.models.events import Level
 from api.models.job import FAILURE_KINDS, EndReason, JobStatus, Phase
@@ -124,7 +126,20 @@ class LogsQuery(LogFilterQuery):
     tail = query_integer(0, 10_000, load_default=100, metadata={"description": "how many of the last lines"})
     since = moment("lines read at or after this moment (ISO 8601)")
     offset = query_integer(0, metadata={"description": "a byte cursor (`next_cursor`): the lines after it"})
-    limit = query_integer(1, 10_000, load_default=100, metadata={"description": "with `offset`: how many lines"})
+    from_line = query_integer(1, metadata={"description": "the lines from this one on"})
+    before_line = query_integer(1, metadata={"description": "the last lines before this one"})
+    limit = query_integer(
+        1,
+        10_000,
+        load_default=100,
+        metadata={"description": "with `offset`, `from_line`, `before_line`: how many lines"},
+    )
+
+    @validates_schema
+    def _one_place(self, data: dict[str, Any], **_: Any) -> None:
+        given = [name for name in ("offset", "from_line", "before_line") if name in data]
+        if len(given) > 1:
+            raise ValidationError(f"cannot be given together with {given[0]}", given[1])
 
 
 class SearchQuery(LogFilterQuery):
@@ -132,7 +147,14 @@ class SearchQuery(LogFilterQuery):
     regex = fields.Boolean(load_default=False, metadata={"description": "the keyword is a regular expression"})
     start_time = moment("lines read at or after this moment (ISO 8601)")
     end_time = moment("lines read at or before this moment (ISO 8601)")
+    from_line = query_integer(1, load_default=1, metadata={"description": "the line to begin with"})
     limit = query_integer(1, 10_000, load_default=100, metadata={"description": "how many results at most"})
+
+
+class ArtifactQuery(AttemptQuery):
+    show = fields.Boolean(
+        load_default=False, metadata={"description": "as an image to be shown; files of other kinds are downloads"}
+    )
 
 
 class DeleteQuery(Strict):
@@ -341,6 +363,7 @@ class DetailSchema(ListItemSchema):
         allow_none=True, validate=validate.OneOf([*EndReason, None]), metadata={"description": "why it ended"}
     )
     warnings = fields.List(fields.String())
+    notes = fields.Dict(metadata={"description": "what its engine told of it besides: best epoch, accuracy ..."})
     queue_position = _whole("1 is next; null when it does not wait")
     queue_reason = _text("what it waits for, in words")
 
@@ -405,6 +428,7 @@ class SearchAnswerSchema(Answer):
     query = fields.String()
     total_matches = fields.Integer()
     complete = fields.Boolean(metadata={"description": "false: ended by its time limit, there may be more"})
+    next_line = _whole("`from_line` of a search that goes on; null: it is complete")
     results = fields.List(fields.Nested(SearchResultSchema))
 
 

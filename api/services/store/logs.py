@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.sql import Select
 
 from api.models.events import Level, LineType
@@ -72,10 +72,14 @@ def _spans(connection: Connection, query: Select[Any]) -> list[Span]:
     return [Span(*row[1:]) for row in connection.execute(query)]
 
 
-def newest(connection: Connection, job_seq: int, wanted: SpanFilter, spans: int) -> list[Span]:
-    """The last `spans` spans that match, oldest first. Each holds at least one line."""
-    query = _select(job_seq, wanted).order_by(log_spans.c.first_line.desc()).limit(spans)
-    return _spans(connection, query)[::-1]
+def newest(
+    connection: Connection, job_seq: int, wanted: SpanFilter, spans: int, before: int | None = None
+) -> list[Span]:
+    """The last `spans` spans that match and begin before a line, oldest first. Each holds at least one line."""
+    query = _select(job_seq, wanted)
+    if before is not None:
+        query = query.where(log_spans.c.first_line < before)
+    return _spans(connection, query.order_by(log_spans.c.first_line.desc()).limit(spans))[::-1]
 
 
 def after_byte(connection: Connection, job_seq: int, wanted: SpanFilter, byte: int, spans: int) -> list[Span]:
@@ -88,6 +92,14 @@ def after_line(connection: Connection, job_seq: int, wanted: SpanFilter, line: i
     """Spans that begin after a line, oldest first."""
     query = _select(job_seq, wanted).where(log_spans.c.first_line > line)
     return _spans(connection, query.order_by(log_spans.c.first_line).limit(spans))
+
+
+def from_line(connection: Connection, job_seq: int, wanted: SpanFilter, line: int, spans: int) -> list[Span]:
+    """Spans that hold a line or begin after it, oldest first."""
+    holding = select(func.max(log_spans.c.first_line)).where(
+        log_spans.c.job_seq == job_seq, log_spans.c.first_line <= line
+    )
+    return after_line(connection, job_seq, wanted, (connection.execute(holding).scalar() or 1) - 1, spans)
 
 
 def file_offsets(connection: Connection, job_seq: int) -> dict[str, int]:

@@ -47,6 +47,13 @@ def texts(config: Mapping[str, Any], dataset: Mapping[str, Any], workspace: Work
     return files
 
 
+def preview(config: Mapping[str, Any], dataset: Mapping[str, Any]) -> dict[str, str]:
+    """The same by file name, of a job that is not there yet: places that only a job has are named in braces."""
+    output = Path(config.get("output_dir") or "{output}")
+    nowhere = Workspace("{job}", 1, Path("{configs}"), Path("{log}"), Path("{configs}"), output)
+    return {path.name: text for path, text in texts(config, dataset, nowhere).items()}
+
+
 def _text(table: Mapping[str, Any], field: str) -> str:
     try:
         return toml_text.dumps(table, field)

@@ -108,6 +108,9 @@ function prepare(lines, log, weight) {
   return [xs, ...drawn];
 }
 
+/** With smoothing each line is drawn twice; the legend names it once. */
+const hideRaw = (plot) => plot.root.querySelectorAll(".u-legend .u-series").forEach((row, index) => (row.hidden = index % 2 === 1));
+
 function options(lines, log, weight, width, height, setZoomed) {
   const text = token("--muted");
   const grid = { stroke: token("--grid"), width: 1 };
@@ -130,6 +133,6 @@ function options(lines, log, weight, width, height, setZoomed) {
       { stroke: text, grid, ticks: grid, font, size: 64, values: (_plot, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick, 3))) },
     ],
     series: [{ label: "step", value: (_plot, x) => x ?? "–" }, ...series],
-    hooks: { setSelect: [(plot) => plot.select.width > 0 && setZoomed(true)] },
+    hooks: { ready: [(plot) => weight > 0 && hideRaw(plot)], setSelect: [(plot) => plot.select.width > 0 && setZoomed(true)] },
   };
 }

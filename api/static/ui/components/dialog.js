@@ -41,7 +41,9 @@ function Question({ title, text, lost, choices, action, danger, resolve }) {
   return html`<${Dialog} title=${title} close=${() => answer(null)}>
     ${text && html`<p>${text}</p>`}
     ${lost.length > 0 && html`<ul class="lost">${lost.map((line) => html`<li key=${line}>${line}</li>`)}</ul>`}
-    ${choices.map((one) => html`<label class="check" key=${one.name}>
+    ${choices.map((one) => one.options ? html`<label class="field" key=${one.name}><span>${one.label}</span>
+      <select value=${picked[one.name] ?? one.options[0].value} onChange=${(event) => setPicked({ ...picked, [one.name]: event.currentTarget.value })}>
+        ${one.options.map((option) => html`<option key=${option.value} value=${option.value}>${option.label}</option>`)}</select></label>` : html`<label class="check" key=${one.name}>
       <input type="checkbox" onChange=${(event) => setPicked({ ...picked, [one.name]: event.currentTarget.checked })} />
       <span>${one.label}${one.hint && html`<small>${one.hint}</small>`}</span></label>`)}
     <footer>

@@ -8,7 +8,8 @@ export const t = table({
     chart_help: "Drag to zoom, double-click to reset.", nothing_measured: "Nothing measured yet.",
     previous: "Previous", next: "Next", range: "{from}–{to} of {total}", dismiss: "Dismiss",
     optional: "optional", invalid_json: "This is not valid JSON.", done: "{percent} done", unknown_done: "progress unknown",
-    advanced: "More options ({count})", unset: "(not set)",
+    advanced: "More options ({count})", unset: "(not set)", one_a_line: "one a line", take_out: "Take out {name}", one_more: "One more {name}",
+    default: "default: {value}", pair_name: "Name", pair_value: "Value",
   },
   zh: {
     cancel: "取消", close: "关闭", copy: "复制", copied: "已复制", loading: "加载中…", retry: "重试",
@@ -16,7 +17,8 @@ export const t = table({
     chart_help: "拖动以缩放，双击重置。", nothing_measured: "尚无测量值。",
     previous: "上一页", next: "下一页", range: "第 {from}–{to} 项，共 {total} 项", dismiss: "关闭",
     optional: "可选", invalid_json: "不是有效的 JSON。", done: "已完成 {percent}", unknown_done: "进度未知",
-    advanced: "更多选项（{count}）", unset: "（未设置）",
+    advanced: "更多选项（{count}）", unset: "（未设置）", one_a_line: "每行一个", take_out: "移除 {name}", one_more: "再添加一个 {name}",
+    default: "默认：{value}", pair_name: "名称", pair_value: "值",
   },
 });
 

@@ -10,8 +10,8 @@ export class ApiError extends Error {
     super(message);
     this.status = status;
     this.data = data;
-    /** [{field, message}] of a 422. */
-    this.fields = data?.errors ?? [];
+    /** [{field, message}] of a 422, and of a path that may not be used. */
+    this.fields = data?.errors ?? (typeof data?.field === "string" ? [{ field: data.field, message }] : []);
   }
 }
 

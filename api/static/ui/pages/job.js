@@ -1,14 +1,17 @@
 // One job: how far it is, its charts, its log as it comes, and what can be done with it.
 import { html, useEffect, useState } from "../core/view.js";
 import { get, part } from "../core/api.js";
-import { duration, integer, moment, NONE, number, percent } from "../core/format.js";
+import { bytes, duration, integer, moment, NONE, number, percent } from "../core/format.js";
 import { onJobs } from "../core/live.js";
 import { Bar, Copy, Loading, Panel, phaseWord, Problem, shownStatus, Status, Table, useLoad } from "../components/index.js";
 import { Actions } from "./job/actions.js";
 import { Curves } from "./job/curves.js";
+import { Artifacts, Checkpoints, Samples, useArtifacts } from "./job/files.js";
 import { Log } from "./job/log.js";
+import { Notes } from "./job/notes.js";
 import { t } from "./job.text.js";
 
+const TAIL = 20; // lines of a failed job's log
 const WHOLE = 5000; // ms between two readings of what the live stream does not tell: phase, speed, checkpoints
 
 export default function JobPage({ id }) {
@@ -31,13 +34,29 @@ export default function JobPage({ id }) {
         <span>${job.engine}</span><span>${job.dialect}</span>${job.gpu_id !== null && html`<span>GPU ${job.gpu_id}</span>`}
         ${job.tags.map((tag) => html`<span class="tag" key=${tag}>${tag}</span>`)}</div>
     </div><${Actions} job=${job} changed=${reload} /></div>
-    ${job.failure && html`<div class="failure" role="alert"><b>${t("failed", { kind: job.failure.kind })}</b>${job.failure.hint && html`<p>${job.failure.hint}</p>`}
-      ${(job.failure.line || job.error_message) && html`<pre>${job.failure.line ?? job.error_message}</pre>`}</div>`}
+    ${job.failure && html`<${Failure} job=${job} />`}
     ${job.queue_reason && html`<div class="failure waiting"><b>${job.held ? t("held") : t("waits", { position: job.queue_position ?? NONE })}</b><p>${job.queue_reason}</p></div>`}
     <${Progress} job=${job} />
     <${Curves} job=${job} />
     <${Log} key=${job.attempts.length} id=${id} />
-    <div class="split"><div class="stack"><${Attempts} job=${job} /><${Checkpoints} job=${job} /></div><${Facts} job=${job} /></div>`;
+    <${Left} job=${job} />`;
+}
+
+/** What it left behind, and what else is known of it. */
+function Left({ job }) {
+  const { data, problem } = useArtifacts(job);
+  const artifacts = data?.artifacts ?? [];
+  return html`<${Samples} job=${job} artifacts=${artifacts} />
+    <div class="split"><div class="stack"><${Checkpoints} job=${job} artifacts=${artifacts} directory=${data?.directory} /><${Attempts} job=${job} /><${Artifacts} job=${job} found=${data} problem=${problem} /></div>
+      <div class="stack"><${Notes} job=${job} /><${Facts} job=${job} /></div></div>`;
+}
+
+function Failure({ job }) {
+  const { failure } = job;
+  const { data } = useLoad((abort) => get(`/api/v1/training/${part(job.task_id)}/logs`, { tail: TAIL }, { signal: abort }), [job.task_id, job.attempts.length]);
+  return html`<div class="failure" role="alert"><b>${t("failed", { kind: failure.kind.replaceAll("_", " ") })}</b>${failure.hint && html`<p>${failure.hint}</p>`}
+    ${(failure.line || job.error_message) && html`<pre>${failure.line ?? job.error_message}</pre>`}
+    ${data?.logs.length > 0 && html`<details><summary>${t("tail", { count: data.logs.length })}</summary><pre class="tail" tabindex="0">${data.logs.map((line) => line.message).join("\n")}</pre></details>`}</div>`;
 }
 
 /** The job as it was loaded, with what the live stream has told since. */
@@ -59,8 +78,8 @@ function Progress({ job }) {
     [t("speed"), speed.time_per_step === null ? NONE : t("per_step", { time: number(speed.time_per_step, 3) })],
     [t("ran"), duration(progress.training_time)],
     ...(job.status === "running" ? [[t("left"), duration(progress.eta_seconds)]] : []),
-    ...(job.status === "running" ? [["CPU", percent(job.system_stats.cpu_percent)]] : []),
-  ];
+    ...(job.status === "running" ? [["CPU", percent(job.system_stats.cpu_percent)], [t("memory"), bytes(job.system_stats.rss_bytes)]] : []),
+  ].filter(([, value]) => value !== NONE);
   return html`<${Panel} title=${t("progress")} tools=${html`<b>${percent(progress.overall_progress, 1)}</b>`}><div class="progress">
     <${Bar} value=${job.status === "queued" ? 0 : progress.overall_progress} tone=${job.status} label=${t("progress")} />
     <dl class="figures">${figures.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
@@ -77,17 +96,6 @@ function Attempts({ job }) {
     { key: "from", label: t("from"), class: "mono phone-hidden", cell: (one) => one.resume_from?.split("/").pop() ?? NONE },
   ];
   return html`<${Panel} title=${t("attempts")} count=${job.attempts.length}><${Table} label=${t("attempts")} columns=${columns} rows=${job.attempts} rowKey=${(one) => one.number} /><//>`;
-}
-
-function Checkpoints({ job }) {
-  if (job.checkpoints.length === 0) return null;
-  const columns = [
-    { key: "name", label: t("name"), class: "wide", cell: (one) => html`<b>${one.name}</b><small>${one.kind}</small>` },
-    { key: "step", label: t("step"), class: "right", cell: (one) => integer(one.step) },
-    { key: "loss", label: t("loss"), class: "right", cell: (one) => number(one.loss) },
-    { key: "when", label: t("saved"), class: "nowrap phone-hidden", cell: (one) => moment(one.timestamp) },
-  ];
-  return html`<${Panel} title=${t("checkpoints")} count=${job.checkpoints.length}><${Table} label=${t("checkpoints")} columns=${columns} rows=${[...job.checkpoints].reverse()} rowKey=${(one) => one.path} /><//>`;
 }
 
 function Facts({ job }) {

@@ -3,13 +3,12 @@ import { html, useEffect, useRef } from "../core/view.js";
 import { get } from "../core/api.js";
 import { ago, duration, moment, NONE, number, percent } from "../core/format.js";
 import { onJobs, overview } from "../core/live.js";
-import { jobLink, place, refine } from "../core/router.js";
+import { jobLink, link, place, refine } from "../core/router.js";
 import { Bar, curl, Empty, Loading, Pages, Panel, Problem, shownStatus, Status, statusWord, Table, useLoad } from "../components/index.js";
 import { t } from "./jobs.text.js";
 
 const LIMIT = 50;
 const STATUSES = ["running", "queued", "completed", "failed", "stopped"];
-const ENGINES = ["diffusion_pipe", "preprocessing", "kraken", "ocr_import", "script", "ultralytics"];
 const DIALECTS = ["training_v1", "jobs", "yolo_platform", "ocr_status", "yolo_train_server"];
 
 export default function Jobs() {
@@ -18,10 +17,12 @@ export default function Jobs() {
   const wanted = { status, engine, dialect, q, tag, offset: offset || "", limit: LIMIT };
   const key = JSON.stringify(wanted);
   const { data, problem, reload } = useLoad((abort) => get("/api/v1/training/list", wanted, { signal: abort }), [key]);
+  const { data: known } = useLoad((abort) => get("/api/v1/engines", {}, { signal: abort }), []);
+  const engines = known ? known.engines.map((one) => one.name) : engine ? [engine] : [];
   useFresh(reload);
   const set = (changes) => refine({ offset: "", ...changes });
   const filtered = Boolean(status || engine || dialect || q || tag);
-  return html`<div class="title"><h1>${t("title")}</h1></div>
+  return html`<div class="title"><h1>${t("title")}</h1><div class="actions"><a class="button primary" href=${link("/new")}>${t("new")}</a></div></div>
     <div class="filters">
       <div class="segments" role="group" aria-label=${t("status")}>
         <button type="button" aria-pressed=${status === ""} onClick=${() => set({ status: "" })}>${t("any")}</button>
@@ -30,7 +31,7 @@ export default function Jobs() {
       </div>
       <${Search} value=${q} change=${(next) => set({ q: next })} />
       <select aria-label=${t("engine")} value=${engine} onChange=${(event) => set({ engine: event.currentTarget.value })}>
-        <option value="">${t("any_engine")}</option>${ENGINES.map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select>
+        <option value="">${t("any_engine")}</option>${engines.map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select>
       <select aria-label=${t("dialect")} value=${dialect} onChange=${(event) => set({ dialect: event.currentTarget.value })}>
         <option value="">${t("any_dialect")}</option>${DIALECTS.map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select>
       ${tag && html`<button type="button" class="button small" onClick=${() => set({ tag: "" })}>${t("tag", { tag })} ×</button>`}

@@ -1,9 +1,22 @@
 // Stop, resume, restart, delete; what would be lost is said first.
 import { html } from "../../core/view.js";
 import { part, patch, post, remove } from "../../core/api.js";
-import { go } from "../../core/router.js";
+import { bytes, integer } from "../../core/format.js";
+import { go, link } from "../../core/router.js";
 import { Button, confirm, say } from "../../components/index.js";
 import { t } from "../job.text.js";
+
+const states = (job) => job.checkpoints.filter((one) => one.kind === "state");
+
+/** What ends with the job's processes, as far as it is known. */
+function unsaved(job) {
+  if (job.engine === "preprocessing") return t("lost_dataset");
+  const step = job.progress.current_step;
+  const last = states(job).at(-1);
+  if (step === null || (last && last.step === null)) return t("force_lost");
+  if (!last) return t("lost_all_steps", { steps: integer(step) });
+  return t("lost_steps", { steps: integer(Math.max(0, step - last.step)), name: last.name });
+}
 
 export function Actions({ job, changed }) {
   const path = (verb) => `/api/v1/training/${verb}/${part(job.task_id)}`;
@@ -13,19 +26,24 @@ export function Actions({ job, changed }) {
   };
 
   const stop = async () => {
-    const answer = await confirm({ title: t("stop_title"), text: t("stop_text"), action: t("stop"), danger: true });
+    const lost = job.engine === "preprocessing" && job.status === "running" ? [t("lost_dataset")] : [];
+    const answer = await confirm({ title: t("stop_title"), text: t(job.status === "queued" ? "stop_queued" : "stop_text"), lost, action: t("stop"), danger: true });
     if (answer === null) return;
     await post(path("stop"), { force: false });
     await done("stop_asked");
   };
   const force = async () => {
-    const answer = await confirm({ title: t("force_title"), lost: [t("force_lost")], action: t("force"), danger: true });
+    const answer = await confirm({ title: t("force_title"), lost: [unsaved(job)], action: t("force"), danger: true });
     if (answer === null) return;
     await post(path("stop"), { force: true });
     await done("stop_asked");
   };
   const resume = async () => {
-    await post(path("resume"));
+    const saved = states(job).reverse();
+    const options = saved.map((one, index) => ({ value: one.name, label: index === 0 ? t("newest", { name: one.name }) : one.name }));
+    const answer = await confirm({ title: t("resume_title"), text: t("resume_text"), action: t("resume"), choices: [{ name: "checkpoint", label: t("from"), options }] });
+    if (answer === null) return;
+    await post(path("resume"), answer.checkpoint ? { checkpoint: answer.checkpoint } : {});
     await done("resumed");
   };
   const restart = async () => {
@@ -35,9 +53,11 @@ export function Actions({ job, changed }) {
     await done("restarted");
   };
   const erase = async () => {
+    const size = job.checkpoints.reduce((sum, one) => sum + one.size_bytes, 0);
+    const files = job.checkpoints.length ? t("delete_checkpoints", { count: job.checkpoints.length, size: bytes(size), place: job.output_dir }) : job.output_dir;
     const answer = await confirm({
       title: t("delete_title", { name: job.name }), lost: [t("delete_lost")], action: t("delete"), danger: true,
-      choices: [{ name: "files", label: t("delete_files"), hint: job.output_dir }],
+      choices: [{ name: "files", label: t("delete_files"), hint: files }],
     });
     if (answer === null) return;
     go("/jobs"); // before it is gone, so that nothing of this page asks for it again
@@ -60,7 +80,7 @@ export function Actions({ job, changed }) {
   const queued = job.status === "queued";
   const running = job.status === "running";
   const over = !queued && !running;
-  const resumable = over && job.status !== "completed" && job.checkpoints.some((one) => one.kind === "state");
+  const resumable = over && job.status !== "completed" && states(job).length > 0;
   return html`<div class="actions">
     ${queued && html`<select aria-label=${t("priority")} title=${t("priority")} value=${job.priority} onChange=${prefer}>
       ${[...Array(11).keys()].map((one) => html`<option key=${one} value=${one}>${t("priority")} ${one}</option>`)}</select>
@@ -69,6 +89,7 @@ export function Actions({ job, changed }) {
     ${running && job.stop_requested_at && html`<${Button} kind="danger" run=${force}>${t("force")}<//>`}
     ${resumable && html`<${Button} kind="primary" run=${resume}>${t("resume")}<//>`}
     ${over && html`<${Button} run=${restart}>${t("restart")}<//>`}
+    <a class="button" href=${link("/new", { from: job.task_id })}>${t("again")}</a>
     ${!running && html`<${Button} kind="danger" run=${erase}>${t("delete")}<//>`}
   </div>`;
 }

@@ -1,68 +1,72 @@
-// The log as it comes. A line that comes again (a progress bar) replaces the one of the same number.
-import { html, useEffect, useRef, useState } from "../../core/view.js";
-import { part } from "../../core/api.js";
-import { timeOfDay } from "../../core/format.js";
-import { Panel } from "../../components/index.js";
+// The log as it comes. A window of it is held: what stands above and below is read by line number when it is scrolled to.
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../../core/view.js";
+import { get, part } from "../../core/api.js";
+import { integer, timeOfDay } from "../../core/format.js";
+import { Icon, Panel, Problem } from "../../components/index.js";
+import { LogWindow } from "./log-window.js";
+import { Search } from "./log-search.js";
 import { t } from "../job.text.js";
 
-const KEPT = 1000; // lines
 const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"];
+const NEAR = 240; // pixels from an edge at which more is read
 
 export function Log({ id }) {
   const [level, setLevel] = useState("");
-  const [follow, setFollow] = useState(true);
-  const lines = useLines(id, level);
+  const [mark, setMark] = useState(null); // a line that a search found
+  const view = useWindow(id, level);
   const box = useRef(null);
-  useEffect(() => {
-    if (follow && box.current) box.current.scrollTop = box.current.scrollHeight;
-  }, [lines, follow]);
+  const { lines, following, missed, problem } = view.state;
+
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (following) element.scrollTop = element.scrollHeight;
+    else if (view.anchor) {
+      const row = element.querySelector(`[data-line="${view.anchor.line}"]`);
+      if (row) element.scrollTop = row.offsetTop - view.anchor.top;
+      view.anchor = null;
+    }
+  }, [lines, following]);
+
   const scrolled = (event) => {
-    const { scrollHeight, scrollTop, clientHeight } = event.currentTarget;
-    setFollow(scrollHeight - scrollTop - clientHeight < 24);
+    const element = event.currentTarget;
+    const below = element.scrollHeight - element.scrollTop - element.clientHeight;
+    const first = [...element.children].find((row) => row.dataset.line && row.offsetTop + row.offsetHeight > element.scrollTop);
+    const anchor = first && { line: first.dataset.line, top: first.offsetTop - element.scrollTop };
+    if (below < 24 && !missed) view.follow(true);
+    else if (below >= 24 && following) view.follow(false);
+    if (element.scrollTop < NEAR) view.earlier(anchor);
+    else if (below < NEAR) view.later(anchor);
+  };
+  const found = async (number) => {
+    setMark(number);
+    await view.around(number, box.current.clientHeight / 3);
+    box.current?.scrollIntoView({ block: "nearest" });
   };
   const tools = html`<select aria-label=${t("level")} value=${level} onChange=${(event) => setLevel(event.currentTarget.value)}>
       <option value="">${t("every_level")}</option>${LEVELS.map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select>
-    <label class="check"><input type="checkbox" checked=${follow} onChange=${(event) => setFollow(event.currentTarget.checked)} /><span>${t("follow")}</span></label>`;
+    <label class="check"><input type="checkbox" checked=${following} onChange=${(event) => (event.currentTarget.checked ? view.end() : view.follow(false))} /><span>${t("follow")}</span></label>`;
   return html`<${Panel} title=${t("log")} tools=${tools}>
-    <div class="log" ref=${box} tabindex="0" role="log" aria-label=${t("log")} aria-live="off" onScroll=${scrolled}>
+    <${Search} id=${id} level=${level} show=${found} />
+    ${problem && html`<${Problem} problem=${problem} />`}
+    <div class="log-frame"><div class="log" ref=${box} tabindex="0" role="log" aria-label=${t("log")} aria-live="off" onScroll=${scrolled}>
       ${lines.length === 0 && html`<div><time></time><span>${t("no_log")}</span></div>`}
-      ${lines.map((line) => html`<div key=${line.line_number} class=${line.level}><time datetime=${line.timestamp}>${timeOfDay(line.timestamp)}</time><span>${line.message}</span></div>`)}
-    </div><//>`;
+      ${lines.map((line) => html`<div key=${line.line_number} data-line=${line.line_number} class=${`${line.level} ${line.line_number === mark ? "marked" : ""}`}>
+        <time datetime=${line.timestamp} title=${integer(line.line_number)}>${timeOfDay(line.timestamp)}</time><span>${line.message}</span></div>`)}
+    </div>${!following && html`<button type="button" class="button small to-end" onClick=${() => view.end()}><${Icon} name="down" size=${12} />${t("to_end")}</button>`}</div><//>`;
 }
 
-/** The newest lines; the stream goes on by itself after a lost connection (Last-Event-ID), until the job has ended. */
-function useLines(id, level) {
-  const [lines, setLines] = useState([]);
+function useWindow(id, level) {
+  const [, draw] = useState(0);
+  const held = useRef(null);
+  const key = `${id} ${level}`;
+  if (held.current?.key !== key) {
+    held.current?.close();
+    held.current = new LogWindow(key, `/api/v1/training/${part(id)}/logs`, level, get, () => draw((count) => count + 1));
+  }
   useEffect(() => {
-    const kept = new Map();
-    let drawing = null;
-    let source = null;
-    let timer = null;
-    const draw = () => {
-      drawing = null;
-      setLines([...kept.values()]);
-    };
-    setLines([]);
-    const open = () => {
-      source = new EventSource(`/api/v1/training/${part(id)}/logs/stream${level ? `?level=${level}` : ""}`);
-      source.onmessage = (event) => {
-        const line = JSON.parse(event.data);
-        kept.set(line.line_number, line);
-        if (kept.size > KEPT) kept.delete(kept.keys().next().value);
-        drawing ??= requestAnimationFrame(draw);
-      };
-      source.addEventListener("end", () => source.close());
-      source.onerror = () => {
-        if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
-        timer = setTimeout(open, 3000);
-      };
-    };
-    open();
-    return () => {
-      source?.close();
-      clearTimeout(timer);
-      cancelAnimationFrame(drawing);
-    };
-  }, [id, level]);
-  return lines;
+    const mine = held.current;
+    mine.open();
+    return () => mine.close();
+  }, [key]);
+  return held.current;
 }
