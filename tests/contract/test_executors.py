@@ -635,8 +635,9 @@ def test_a_flood_of_errors_is_all_there(local: LocalBench) -> None:
 
 
 def test_errors_are_printed_on_when_the_keeper_is_killed(local: LocalBench, tmp_path: Path) -> None:
-    handle, workspace = apart(local, f"until [ -e '{tmp_path}/go' ]; do sleep 0.02; done; echo out; echo err >&2")
-    local.until(lambda: local.executor.poll(handle).pid)
+    script = f"touch '{tmp_path}/begun'; until [ -e '{tmp_path}/go' ]; do sleep 0.02; done; echo out; echo err >&2"
+    handle, workspace = apart(local, script)
+    local.until((tmp_path / "begun").exists)
     os.kill(json.loads(Path(handle, keeper.PID).read_bytes())["keeper"], signal.SIGKILL)
     (tmp_path / "go").touch()
     local.until(lambda: local.state(handle) is RunState.VANISHED)

@@ -651,8 +651,11 @@ class TestProposals:
         desk.save(task, second["image_id"], accepted, tag=desk.tag(task, second["image_id"]))
         shown = desk.get(task, f"/items/{second['image_id']}")
         assert (shown["boxes"], shown["proposals"], shown["proposed_by"]) == (accepted, None, None)
-        desk.platform.ok("DELETE", f"/datasets/{desk.get(task)['dataset_id']}")
-        self.settle(desk, made["job_id"], rows)
+        dataset = f"/datasets/{desk.get(task)['dataset_id']}"
+        assert f"job {job.id} uses" in desk.platform.detail("DELETE", dataset, 409)
+        desk.site.services.jobs.stop(OWNER, job.id, force=False, wait=0)
+        desk.platform.ok("DELETE", dataset)
+        self.settle(desk, job.id, rows)
 
     def test_refused(self, desk: Desk, models: Callable[..., str]) -> None:
         task = desk.task(unlabelled(1), classes=["a"])
