@@ -248,14 +248,13 @@ def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: G
 def start(services: Services) -> None:
     """From here on trainings are followed and started."""
     services.accounts.ensure_operator()
-    if services.cluster is not None:
-        services.cluster.start()
     services.gpus.monitor.start()
     services.leadership.start(lambda: lead(services), lambda: follow(services))
 
 
 def lead(services: Services) -> None:
-    """What one service of a data directory does: puts right what a crash has left, supervises, sends webhooks."""
+    """What one service of a data directory does: puts right what a crash has left, asks the cluster,
+    supervises, sends webhooks."""
     services.jobs.finish_removals()
     services.documents.sweep()
     services.prepared.recover()
@@ -264,6 +263,8 @@ def lead(services: Services) -> None:
     services.inference.sweep()
     services.models.sweep()
     services.train_server.sweep()
+    if services.cluster is not None:
+        services.cluster.start()
     services.supervisor.start()
     services.webhooks.deliverer.start()
 
@@ -271,7 +272,8 @@ def lead(services: Services) -> None:
 def follow(services: Services) -> bool:
     """Leads no more; whether all of it has ended."""
     services.webhooks.deliverer.stop()
-    return services.supervisor.close()
+    ended = services.supervisor.close()
+    return (services.cluster is None or services.cluster.close()) and ended
 
 
 def stop(services: Services) -> None:
@@ -284,8 +286,6 @@ def stop(services: Services) -> None:
     services.train_server.close()
     services.leadership.close()
     services.gpus.monitor.stop()
-    if services.cluster is not None:
-        services.cluster.close()
     services.db.close()
 
 

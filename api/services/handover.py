@@ -58,8 +58,8 @@ class Handover:
         self._later: dict[str, tuple[float, float]] = {}  # job id -> when it is tried again, and the pause before that
 
     def note(self, job_id: str) -> str | None:
-        """Why a job was not handed over when that was last looked at."""
-        return self._notes.get(job_id)
+        """Why a job was not handed over when that was last looked at; for all, where the engine is not heard."""
+        return self._notes.get(job_id) or self._executor.problem()
 
     def turn(self, now: float) -> list[Job]:
         """Looks at all that wait; those that the engine has begun are running now, and returned."""

@@ -52,6 +52,7 @@ class Leadership:
         self._ending = threading.Event()
         self._trouble = ""
         self._thread: threading.Thread | None = None
+        self._leaving = False  # what was begun has not all ended yet
         self.leads = lock is None  # where nobody else may
 
     def start(self, begin: Callable[[], None], end: Callable[[], bool]) -> None:
@@ -91,7 +92,7 @@ class Leadership:
         """One look at the locks, and what follows from it."""
         assert self._lock is not None
         if self.leads:
-            if self._lock.take() is False:
+            if self._leaving or self._lock.take() is False:
                 self._step_down()
         elif self._has_directory() and self._lock.take():
             self._lead()
@@ -113,8 +114,10 @@ class Leadership:
 
     def _step_down(self) -> None:
         """The directory's lock is kept until nothing of ours supervises any more."""
-        log.error("another service took the supervisor's lock of the database; stepping down")
-        if self._end():
+        if not self._leaving:
+            log.error("another service took the supervisor's lock of the database; stepping down")
+        self._leaving = not self._end()
+        if not self._leaving:
             self.leads = False
             self._give_up()
 

@@ -6,12 +6,14 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests import postgres
 from tests.acceptance.conftest import Maker
 from tests.acceptance.harness import Service, losses, wait_for
+from tests.unit.test_ray_executor import Dashboard
 
 pytestmark = pytest.mark.postgres
 
@@ -85,6 +87,40 @@ def test_never_two_at_once(pair: tuple[Service, Service]) -> None:
         os.kill(first.pid, signal.SIGCONT)
     assert first.terminate() == 0
     wait_for(lambda: role(second) == "ok", 20, "the second to supervise after the first has gone in peace")
+
+
+def test_only_the_leader_asks_the_cluster(make_service: Maker, tmp_path: Path) -> None:
+    """A Ray whose GPU is somebody else's: what the second does not know it says."""
+    server, ray = postgres.cluster(), Dashboard()
+    ray.has_nodes(cpus=64.0, gpus=1.0)
+    ray.says("GET", "/api/jobs/", [])
+    used = {"time": time.time(), "loadMetricsReport": {"usageByNode": {"id": {"GPU": [1.0, 1.0]}}}}
+    ray.says("GET", "/api/cluster_status", {"data": {"clusterStatus": used}})
+    environ = {
+        "TRAINYARD_DATABASE_URL": server.url(server.database()),
+        "TRAINYARD_EXECUTOR": "ray",
+        "TRAINYARD_RAY_ADDRESS": ray.address,
+        "TRAINYARD_SHARED_DIR": str(tmp_path),
+    }
+    first, second = make_service(environ=environ), make_service(environ=environ)
+    second.data, second.images = first.data, first.images
+    try:
+        first.start()
+        wait_for(lambda: first.call("GET", "/readyz").code == 200)
+        second.start()
+        assert role(second) == "standby"
+        job = first.submit(epochs=1)
+        assert "waits for" in wait_for(lambda: first.detail(job)["queue_reason"])
+        silence = "this service stands by and does not ask Ray"
+        assert second.detail(job)["queue_reason"] == silence
+        assert second.get("/api/v1/gpu/status")["gpus"] == []
+        refused = second.call("POST", "/start", second.request(epochs=1))
+        assert refused.code == 503 and silence in refused.body["message"], refused.raw
+        first.kill()
+        wait_for(lambda: role(second) == "ok", 20, "the second to supervise, and to ask")
+        assert "waits for" in wait_for(lambda: second.detail(job)["queue_reason"])
+    finally:
+        ray.close()
 
 
 @pytest.fixture

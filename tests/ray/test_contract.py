@@ -213,7 +213,8 @@ def test_a_wrong_token_is_told(bench: RayBench, token: str, told: str) -> None:
 
 
 def test_a_token_that_was_changed_fails_the_job_and_an_address_that_is_silent_does_not(bench: RayBench) -> None:
-    bench.executor.close()  # before it hears of it itself
+    assert bench.executor.close()  # before it hears of it itself
+    bench.executor.turn()
     bench.executor._ray = Ray(bench.cluster.address, "wrong")
     with pytest.raises(LaunchError, match=r"Ray refuses it: .* does not know the token"):
         bench.start("/bin/true")
@@ -228,7 +229,8 @@ def test_poll_asks_nobody(bench: RayBench, monkeypatch: pytest.MonkeyPatch) -> N
     def refused(*_: object, **__: object) -> None:
         raise AssertionError("a poll must not ask")
 
-    bench.executor.close()
+    assert bench.executor.close()
+    bench.executor.turn()
     with monkeypatch.context() as patched:
         patched.setattr(Ray, "_json", refused)
         assert bench.executor.poll(handle).state is RunState.RUNNING and bench.executor.state().nodes

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import engines
 from tests.acceptance.harness import REPO, Service, wait_for
 from tests.acceptance.test_scripts import MIB, Bench
 from tests.ray.cluster import Cluster
@@ -184,6 +185,20 @@ def test_over_its_memory_and_over_its_time(bench: Bench) -> None:
     over, late = bench.submit(eater, memory=100 * MIB), bench.submit(sleeper, max_runtime=2)
     assert bench.end(over)["attempts"][-1]["reason"] == "out_of_memory"
     assert bench.end(late)["attempts"][-1]["reason"] == "timed_out"
+
+
+def test_preprocessing_goes_the_same_way(service: Service) -> None:
+    engines.preprocesses(service)
+
+
+@pytest.mark.timeout(900)
+def test_yolo_trains_and_its_model_is_registered(service: Service, tmp_path: Path) -> None:
+    engines.yolo_trains(service, tmp_path)
+
+
+@pytest.mark.timeout(900)
+def test_yolo_that_is_stopped_keeps_its_last_weights(service: Service, tmp_path: Path) -> None:
+    engines.yolo_stops(service, tmp_path)
 
 
 def doctor(service: Service, **other: str) -> str:

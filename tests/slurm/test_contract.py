@@ -140,6 +140,33 @@ def test_what_slurm_refuses_is_told_in_its_words(bench: SlurmBench) -> None:
 # --- the queue is Slurm's ---------------------------------------------------------------------------------------------
 
 
+def test_one_that_stands_by_reads_what_another_wrote_and_takes_over(bench: SlurmBench) -> None:
+    handle, workspace = bench.sh("echo up; exec sleep 60")
+    bench.until(lambda: bench.log(workspace))
+    held = bench.workspace()
+    waiting = bench.executor.handle(held)
+    bench.executor.launch(Command(("/bin/true",), ENV, "/"), held, Terms(held=True))
+    second = SlurmExecutor(Slurm(bench.cluster.environ), linger=0.3, interval=0.1, patience=1.0)
+    records = [Path(each, module.SLURM).read_bytes() for each in (handle, waiting)]
+    silence = "this service stands by and does not ask Slurm"
+    assert second.poll(handle).state is RunState.RUNNING
+    assert (second.poll(waiting).state, second.poll(waiting).note) == (RunState.PENDING, silence)
+    assert second.problem() == second.state().problem == silence and not second.state().nodes
+    assert [Path(each, module.SLURM).read_bytes() for each in (handle, waiting)] == records
+
+    bench.executor.amend(waiting, Terms())  # released by the first
+    bench.until(lambda: bench.state(waiting) is RunState.EXITED)
+    assert second.poll(waiting).state is RunState.EXITED
+    bench.until(bench.executor.close)
+    second.start()
+    try:
+        assert second.poll(handle).state is RunState.RUNNING and second.problem() is None
+        second.stop(handle, 1)
+        bench.until(lambda: second.poll(handle).state is RunState.EXITED)
+    finally:
+        bench.until(second.close)
+
+
 def test_what_waits_is_pending_with_the_reason_and_can_be_withdrawn(bench: SlurmBench) -> None:
     first = [bench.start("/bin/sleep", "60", cpus=2, memory=100 << 20)[0] for _ in range(2)]
     bench.until(lambda: all(bench.state(handle) is RunState.RUNNING for handle in first))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import engines
 from tests.acceptance.harness import REPO, Service, wait_for
 from tests.acceptance.test_scripts import MIB, Bench
 from tests.slurm.cluster import Cluster
@@ -205,11 +206,17 @@ def test_a_job_may_choose_a_partition_that_an_admin_allows(bench: Bench, slurm: 
 
 
 def test_preprocessing_goes_the_same_way(service: Service) -> None:
-    body = {"dataset_name": "reds", "video_directory": str(service.images)}
-    job = service.call("POST", "/api/v1/preprocessing/start", body).expect(202)["preprocessing_id"]
-    seen = wait_for(lambda: (now := service.get(f"/api/v1/preprocessing/status/{job}"))["status"] in
-                    ("completed", "failed") and now, DEADLINE)  # fmt: skip
-    assert seen["status"] == "completed" and seen["output_files"], seen
+    engines.preprocesses(service)
+
+
+@pytest.mark.timeout(900)
+def test_yolo_trains_and_its_model_is_registered(service: Service, tmp_path: Path) -> None:
+    engines.yolo_trains(service, tmp_path)
+
+
+@pytest.mark.timeout(900)
+def test_yolo_that_is_stopped_keeps_its_last_weights(service: Service, tmp_path: Path) -> None:
+    engines.yolo_stops(service, tmp_path)
 
 
 def test_the_doctor_looks_at_the_cluster(service: Service, slurm: Cluster) -> None:

@@ -98,6 +98,18 @@ def test_a_database_that_is_away_changes_nothing(tmp_path: Path, lock: Lock) -> 
     one.leadership.close()
 
 
+def test_half_of_a_leader_leads_no_more(tmp_path: Path, lock: Lock) -> None:
+    """The lock is free again before all has ended: first the rest of it ends, then all of it begins."""
+    one = Service(tmp_path, lock)
+    assert one.turn()
+    lock.says, one.stops = False, False
+    assert one.turn()
+    lock.says, one.stops = True, True
+    assert not one.turn() and one.turn()
+    assert one.did == ["began", "ended", "ended", "stood by", "began"]
+    one.leadership.close()
+
+
 def test_somebody_else_has_the_databases(tmp_path: Path, lock: Lock) -> None:
     one = Service(tmp_path, lock)
     assert one.turn()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from api.services.executors.base import LaunchError, RunState, Terms
 from api.services.executors.local import LocalExecutor
 from api.services.executors.ray import Ray, RayExecutor
 from api.services.executors.ray.client import RayError, Row
+from api.services.executors.ray.executor import RAY
 from api.services.executors.ray.submission import BEGAN
 from api.utils import training_wrapper as keeper
 from api.utils.errors import Unavailable
@@ -64,8 +65,9 @@ class Dashboard:
     def says(self, method: str, path: str, body: Any, status: int = 200) -> None:
         self.answers[method, path] = status, body if isinstance(body, bytes) else json.dumps(body).encode()
 
-    def has_nodes(self, cpus: float = 2.0) -> None:
-        node = {"node_id": "id", "node_ip": "a", "node_name": "a", "state": "ALIVE", "resources_total": {"CPU": cpus}}
+    def has_nodes(self, cpus: float = 2.0, gpus: float = 0.0) -> None:
+        total = {"CPU": cpus, "GPU": gpus}
+        node = {"node_id": "id", "node_ip": "a", "node_name": "a", "state": "ALIVE", "resources_total": total}
         self.says("GET", "/api/v0/nodes", {"data": {"result": {"result": [node]}}})
         self.says("GET", "/api/cluster_status", {"data": {"clusterStatus": {"time": time.time()}}})
 
@@ -161,10 +163,42 @@ def stand(dashboard: Dashboard, tmp_path: Path) -> Stand:
 
 def test_nothing_is_submitted_before_anything_is_known(dashboard: Dashboard, tmp_path: Path) -> None:
     stand = Stand(dashboard, tmp_path)
-    assert stand.executor.problem() == "Ray has not answered yet"
-    with pytest.raises(Unavailable, match="Ray has not answered yet"):
+    silence = "this service stands by and does not ask Ray"
+    assert stand.executor.problem() == stand.executor.state().problem == silence
+    with pytest.raises(Unavailable, match=silence):
         stand.launch()
     assert not dashboard.asked
+
+
+def until(look: Callable[[], Any]) -> None:
+    end = time.monotonic() + 10
+    while not look():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_one_that_stands_by_reads_what_another_wrote(stand: Stand, tmp_path: Path) -> None:
+    stand.launch()
+    second = RayExecutor(Ray(stand.dashboard.address), interval=0.01, patience=0.01)
+    record, asked = Path(stand.handle, RAY).read_bytes(), len(stand.dashboard.asked)
+    seen = second.poll(stand.handle)
+    assert (seen.state, seen.note) == (RunState.PENDING, "this service stands by and does not ask Ray")
+    stand.begins()
+    assert second.poll(stand.handle).state is RunState.RUNNING
+    assert (Path(stand.handle, RAY).read_bytes(), len(stand.dashboard.asked)) == (record, asked)
+
+    second.start()
+    second.start()
+    assert second.poll(stand.handle).state is RunState.RUNNING
+    until(lambda: second.poll(stand.handle).state is RunState.VANISHED)  # Ray's list does not have it
+    assert second.problem() is None and second.state().nodes
+    until(second.close)
+    asked = len(stand.dashboard.asked)
+    assert not second.state().nodes and "stands by" in str(second.problem())
+    second.start()
+    until(lambda: second.state().nodes)
+    assert len(stand.dashboard.asked) > asked
+    until(second.close)
 
 
 def test_what_has_no_room_is_not_submitted(stand: Stand) -> None:

@@ -117,12 +117,18 @@ class Executor(Protocol):
 
 @runtime_checkable
 class ClusterExecutor(Executor, Protocol):
-    """One that is not this machine. It asks its engine in a thread of its own, for all jobs at once."""
+    """One that is not this machine. It asks its engine in a thread of its own, for all jobs at once.
 
-    def start(self) -> None: ...
+    Only that thread writes of its own accord. Before `start` and after `close`, in a service that stands by, the files
+    beside the jobs are all that is known.
+    """
 
-    def close(self) -> None:
-        """Stops asking; jobs go on."""
+    def start(self) -> None:
+        """Begins to ask. May come again, also after a `close` that was true."""
+        ...
+
+    def close(self) -> bool:
+        """Asks no more, and forgets what it heard; jobs go on. Whether that is so: a question may be under way."""
         ...
 
     def state(self) -> ClusterState:
@@ -130,7 +136,7 @@ class ClusterExecutor(Executor, Protocol):
         ...
 
     def problem(self) -> str | None:
-        """Why the engine cannot be reached; None while it answers."""
+        """Why nothing is heard of the engine; None while it answers."""
         ...
 
     def amend(self, handle: str, terms: Terms) -> None:

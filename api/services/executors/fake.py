@@ -164,8 +164,8 @@ class FakeCluster(FakeExecutor):
     def start(self) -> None:
         pass
 
-    def close(self) -> None:
-        pass
+    def close(self) -> bool:
+        return True
 
     def state(self) -> ClusterState:
         return ClusterState(self.nodes, self.clock(), self.away)

@@ -10,11 +10,12 @@ from api.models.gpu import GpuState
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One answer of a driver; all None and empty where there is none."""
+    """One answer of a driver; all None and empty where there is none. `unknown`: nobody has answered."""
 
     driver_version: str | None = None
     cuda_version: str | None = None
     gpus: tuple[GpuState, ...] = ()
+    unknown: bool = False
 
 
 class GpuSource(Protocol):

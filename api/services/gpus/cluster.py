@@ -32,7 +32,8 @@ class ClusterSource:
         """What was heard long ago may not be true any more: then its GPUs count as lost."""
         state = self._state()
         stale = self._clock() - state.at > STALE_SECONDS
-        return Reading(gpus=tuple(_gpu(number, node, gpu, stale) for number, node, gpu in state.numbered()))
+        gpus = tuple(_gpu(number, node, gpu, stale) for number, node, gpu in state.numbered())
+        return Reading(gpus=gpus, unknown=not state.at)
 
 
 def _gpu(number: int, node: Node, gpu: NodeGpu, stale: bool) -> GpuState:

@@ -110,7 +110,7 @@ class GpuMonitor:
         at = self._wall()
         reading = self._source.read()
         before = self._latest[1] if self._latest else NO_ANSWER
-        snapshot = GpuSnapshot(at, reading.driver_version, reading.cuda_version, reading.gpus)
+        snapshot = GpuSnapshot(at, reading.driver_version, reading.cuda_version, reading.gpus, reading.unknown)
         with self._lock:
             self._remember(at, before, snapshot)
         self._latest = (now, snapshot)

@@ -21,6 +21,7 @@ from api.models.cluster import ClusterState
 from api.models.job import Command, Resources
 from api.models.workspace import Workspace
 from api.services.executors import records
+from api.services.executors.asker import Asker
 from api.services.executors.base import LaunchError, Observation, RunState, Terms, Traits, Usage
 from api.services.executors.local import PYTHON, LocalExecutor
 from api.services.executors.ray import nodes, submission
@@ -73,29 +74,31 @@ class RayExecutor:
         self._nodes_at = 0.0
         self._problem: str | None = None
         self._failures = 0
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._asker = Asker(self.name, self._run)
 
     # ---- life
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="ray", daemon=True)
-        self._thread.start()
+        self._asker.begin()
 
-    def close(self) -> None:
-        self._stopping.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join(1.0)
+    def close(self) -> bool:
+        if not self._asker.end():
+            return False
+        with self._lock:
+            self._tracks.clear()
+            self._ended.clear()
+        self._machines, self._problem = (), None
+        self._heard_at, self._nodes_at, self._failures = 0.0, 0.0, 0
+        return True
 
     def state(self) -> ClusterState:
-        return ClusterState(nodes.nodes(self._machines, self._loads()), self._heard_at, self._problem)
+        problem = self._problem or self._asker.silence
+        return ClusterState(nodes.nodes(self._machines, self._loads()), self._heard_at, problem)
 
     def problem(self) -> str | None:
         if self._problem is not None:
             return f"Ray cannot be asked: {self._problem}"
-        return None if self._heard_at else "Ray has not answered yet"
+        return None if self._heard_at else self._asker.silence or "Ray has not answered yet"
 
     def amend(self, handle: str, terms: Terms) -> None:
         """Ray knows no priorities; the queue is ours."""
@@ -157,7 +160,7 @@ class RayExecutor:
         keeper.put(handle, RAY, {"name": name, "job": workspace.job_id, "wanted": wanted, "at": at})
         with self._lock:
             self._tracks[handle] = Track(name, workspace.job_id, _amount(wanted), at, time.monotonic())
-        self._wake.set()
+        self._asker.wake.set()
 
     def _need_room(self, wanted: Resources) -> None:
         """Ray has no queue to speak of: what waits there has no order, and fails after 15 minutes."""
@@ -181,7 +184,7 @@ class RayExecutor:
         track = self._track(handle)
         if started:
             return records.observed(RunState.RUNNING, started)
-        return Observation(RunState.PENDING, note=track.message if track else None)
+        return Observation(RunState.PENDING, note=self._asker.silence or (track.message if track else None))
 
     def _unknown(self, handle: str, verdict: records.Record | None) -> Observation:
         """Not handed over; or by a launch that was cut short, which its repetition mends; or begun on this machine."""
@@ -198,8 +201,10 @@ class RayExecutor:
             if known is None or known.get("end"):
                 return None
             track = Track(str(known["name"]), str(known["job"]), _amount(known["wanted"]), float(known["at"]), 0.0)
+            if not self._asker.on:
+                return track  # of this moment: nobody would keep it true
             self._tracks[handle] = track
-        self._wake.set()
+        self._asker.wake.set()
         return track
 
     def stop(self, handle: str, grace: float) -> None:
@@ -218,7 +223,7 @@ class RayExecutor:
         kill_at = time.monotonic() + grace + KILL_SLACK
         if track.kill_at is None or kill_at < track.kill_at - 0.5:
             track.kill_at = kill_at
-            self._wake.set()
+            self._asker.wake.set()
 
     def usage(self, handle: str) -> Usage | None:
         if self._track(handle) is None:
@@ -238,16 +243,16 @@ class RayExecutor:
     # ---- the thread that asks
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._asker.stopping.is_set():
             try:
                 self.turn()
             except Exception as problem:  # noqa: BLE001 - the thread must outlive it; it is logged, and told by /readyz
                 self._failed(problem)
-                self._stopping.wait(min(SLOWEST, self._interval * self._failures))
+                self._asker.stopping.wait(min(SLOWEST, self._interval * self._failures))
                 continue
             self._problem, self._failures = None, 0
-            self._wake.wait(self._interval if self._tracks else NODES * self._interval)
-            self._wake.clear()
+            self._asker.wake.wait(self._interval if self._tracks else NODES * self._interval)
+            self._asker.wake.clear()
 
     def _failed(self, problem: Exception) -> None:
         if not isinstance(problem, RayError):

@@ -20,6 +20,7 @@ from api.models.cluster import ClusterState
 from api.models.job import Command
 from api.models.workspace import Workspace
 from api.services.executors import records
+from api.services.executors.asker import Asker
 from api.services.executors.base import LaunchError, Observation, RunState, Terms, Traits, Usage
 from api.services.executors.local import PYTHON, LocalExecutor
 from api.services.executors.records import Record
@@ -74,25 +75,26 @@ class SlurmExecutor:
         self._problem: str | None = None
         self._nodes_at = 0.0
         self._failures = 0
-        self._wake = threading.Event()
         self._asked = threading.Event()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._asker = Asker(self.name, self._run)
 
     # ---- life
 
     def start(self) -> None:
         """Waits a moment for the first answer, so that what the cluster has is known from the start."""
-        self._thread = threading.Thread(target=self._run, name="slurm", daemon=True)
-        self._thread.start()
+        self._asker.begin()
         if not self._asked.wait(FIRST_ANSWER_SECONDS):
             log.warning("Slurm did not answer within %g s; what the cluster has is not known yet", FIRST_ANSWER_SECONDS)
 
-    def close(self) -> None:
-        self._stopping.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join(1.0)
+    def close(self) -> bool:
+        if not self._asker.end():
+            return False
+        with self._lock:
+            self._tracks.clear()
+        self._state, self._problem = ClusterState(), None
+        self._nodes_at, self._failures = 0.0, 0
+        self._asked.clear()
+        return True
 
     def state(self) -> ClusterState:
         with self._lock:
@@ -102,10 +104,10 @@ class SlurmExecutor:
             replace(node, gpus=tuple(replace(gpu, job=owners.get((node.name, gpu.index))) for gpu in node.gpus))
             for node in self._state.nodes
         )
-        return replace(self._state, nodes=nodes, problem=self._problem)
+        return replace(self._state, nodes=nodes, problem=self._problem or self._asker.silence)
 
     def problem(self) -> str | None:
-        return self._problem and f"Slurm cannot be asked: {self._problem}"
+        return f"Slurm cannot be asked: {self._problem}" if self._problem else self._asker.silence
 
     def check_placement(self, placement: Mapping[str, str]) -> None:
         for name, value in placement.items():
@@ -157,7 +159,7 @@ class SlurmExecutor:
         keeper.put(handle, SLURM, {**known, "at": time.time()})
         with self._lock:
             self._tracks[handle] = Track(found, name, gpus, time.monotonic(), priority, priority)
-        self._wake.set()
+        self._asker.wake.set()
 
     def _submitted(self, handle: str) -> int | None:
         """The job of a launch that was cut short; of several, which a repeated sbatch can leave, the first."""
@@ -170,7 +172,7 @@ class SlurmExecutor:
         track = self._track(handle)
         if track is not None and track.want != (terms.priority, terms.held):
             track.want = terms.priority, terms.held
-            self._wake.set()
+            self._asker.wake.set()
 
     def poll(self, handle: str) -> Observation:
         """Asks the disk as little as it can: it is a network's, and many jobs are looked at often."""
@@ -192,7 +194,7 @@ class SlurmExecutor:
                 return conclude(seen, end, asked=asked, recorded=verdict is not None, output=_tail(handle))
         track = track or self._track(handle)
         if started is None:
-            return Observation(RunState.PENDING, note=track.note if track else None)
+            return Observation(RunState.PENDING, note=self._asker.silence or (track.note if track else None))
         if track is not None:
             track.began = started
         return records.observed(RunState.RUNNING, started)
@@ -213,8 +215,10 @@ class SlurmExecutor:
                 return None
             have = int(known["priority"]), bool(known["held"])
             track = Track(int(known["job"]), str(known["name"]), int(known["gpus"]), 0.0, have, have)
+            if not self._asker.on:
+                return track  # of this moment: nobody would keep it true
             self._tracks[handle] = track
-        self._wake.set()
+        self._asker.wake.set()
         return track
 
     def stop(self, handle: str, grace: float) -> None:
@@ -232,7 +236,7 @@ class SlurmExecutor:
         if track.kill_at is None or kill_at < track.kill_at - 0.5:
             track.told = False
             track.kill_at = kill_at
-            self._wake.set()
+            self._asker.wake.set()
 
     def usage(self, handle: str) -> Usage | None:
         if self._track(handle) is None:
@@ -252,7 +256,7 @@ class SlurmExecutor:
     # ---- the thread that asks
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._asker.stopping.is_set():
             pause = self._interval
             try:
                 self.turn()
@@ -261,8 +265,8 @@ class SlurmExecutor:
             else:
                 self._problem, self._failures = None, 0
             self._asked.set()
-            self._wake.wait(pause if self._tracks else NODES_SECONDS)
-            self._wake.clear()
+            self._asker.wake.wait(pause if self._tracks else NODES_SECONDS)
+            self._asker.wake.clear()
 
     def _failed(self, problem: Exception) -> float:
         if not isinstance(problem, SlurmError):
@@ -272,7 +276,7 @@ class SlurmExecutor:
         self._problem = str(problem) or repr(problem)
         self._failures += 1
         self._asked.set()
-        self._stopping.wait(min(SLOWEST, self._interval * self._failures))
+        self._asker.stopping.wait(min(SLOWEST, self._interval * self._failures))
         return self._interval
 
     def turn(self) -> None:
