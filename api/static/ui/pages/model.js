@@ -71,6 +71,6 @@ function Curves({ history }) {
   const lines = (names) => names.filter((name) => history[name]?.some((value) => value !== null)).map((name) => ({ name: word(name), points: history.epochs.map((epoch, index) => [epoch, history[name][index] ?? null]) }));
   return [["losses", losses], ["metrics", METRICS]].map(([title, names]) => {
     const drawn = lines(names);
-    return drawn.length > 0 && html`<${Panel} key=${title} title=${t(title)}><${Chart} name=${t(title)} lines=${drawn} /><//>`;
+    return drawn.length > 0 && html`<${Panel} key=${title} title=${t(title)}><${Chart} name=${t(title)} by="epoch" lines=${drawn} /><//>`;
   });
 }
