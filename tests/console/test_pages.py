@@ -247,6 +247,7 @@ def test_a_phone_scrolls_one_way(open_house: Service, visit: Visitor) -> None:
     for place in PLACES:
         page = here.go(place)
         expect(page.locator("main h1")).to_be_visible()
+        expect(page.locator("nav [aria-current]")).to_be_in_viewport()
         expect(page.locator(".loading")).to_have_count(0)
         assert page.evaluate(
             "document.querySelector('main').scrollWidth <= document.querySelector('main').clientWidth"

@@ -16,6 +16,7 @@ function library() {
 }
 
 const COLORS = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"];
+const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((first) => first * 10 ** power)).flat(); // between two ticks: there is no half step
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** Exponential moving average, unbiased at its start, in which gaps stay gaps. `weight`: 0 to 0.99. */
@@ -129,7 +130,7 @@ function options(lines, by, log, weight, width, height, setZoomed) {
     legend: { live: true },
     scales: { x: { time: false }, y: log ? { distr: 3, log: 10 } : {} },
     axes: [
-      { stroke: text, grid, ticks: grid, font },
+      { stroke: text, grid, ticks: grid, font, incrs: WHOLE },
       { stroke: text, grid, ticks: grid, font, size: 64, values: (_plot, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick, 3))) },
     ],
     series: [{ label: t(by), value: (_plot, x) => x ?? "–" }, ...series],
