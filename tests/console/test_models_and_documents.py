@@ -16,6 +16,7 @@ from tests.acceptance.harness import Service, wait_for
 from tests.console.conftest import Visitor, gpu_service
 from tests.infer.models import make_weights
 from tests.unit import pages as scans
+from tests.unit.videos import make_video
 from tests.unit.yolo_models import COLUMNS, packed
 from tests.unit.yolo_sets import picture
 
@@ -92,6 +93,17 @@ def test_a_model_is_tried_on_an_image(site: Service, model: str, tmp_path: Path,
     expect(page.get_by_text("Nothing found at this confidence.")).to_be_visible()
     page.get_by_label("Least confidence").fill("0.25")
     expect(drawn).to_have_count(before)
+
+
+def test_a_model_is_tried_on_a_video(site: Service, model: str, tmp_path: Path, visit: Visitor) -> None:
+    """Which is shown from where it is kept, and not sent within the answer."""
+    page = visit(site.url).go(f"/model/{model}")
+    with page.expect_response("**/infer/video/**", timeout=110_000) as answered:
+        sample = make_video(tmp_path / "yard.mp4", seconds=0.2, size=(96, 64))
+        page.get_by_label("An image or a video").set_input_files(sample)
+    assert answered.value.json()["data"]["video_data"] is None
+    expect(page.get_by_label("What the model sees on yard.mp4")).to_be_visible()
+    page.wait_for_function("() => document.querySelector('video').videoWidth === 96")
 
 
 def test_a_format_is_asked_for(site: Service, model: str, visit: Visitor) -> None:
