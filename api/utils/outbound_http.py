@@ -17,7 +17,7 @@ from typing import Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
 
 from api.utils.outbound import Permitted, Refused, Resolved, Resolver, Target, Unreachable, checked, parse, resolve
 
@@ -54,7 +54,7 @@ class Outbound:
             with dial.limited():
                 return self._exchange(dial, target, body, headers)
         except (HTTPError, OSError) as problem:
-            if dial.expired.is_set():
+            if dial.expired.is_set() or isinstance(problem, ReadTimeoutError):  # whichever of the two clocks was first
                 raise Unreachable(dial.too_late) from None
             raise Unreachable(_told(problem)) from problem
 

@@ -37,6 +37,7 @@ def images(count: int = 5) -> bytes:
     })  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "point", ["annotation.importing", "annotation.named", "annotation.saved", "annotation.written"]
 )

@@ -53,6 +53,7 @@ def places(service: Service) -> list[str]:
     return sorted(names - {".drafts"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["model.checked", "model.named", "model.removed"])
 def test_a_crash_leaves_nothing_half(make_service: Maker, quick: dict[str, str], point: str) -> None:
     """F38."""

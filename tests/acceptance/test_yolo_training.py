@@ -157,6 +157,7 @@ def test_the_model_that_it_leaves(lab: Lab) -> None:
     assert set(lab.models()) == lab.places()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["model.copied", "model.named", "model.noted"])
 def test_a_crash_leaves_neither_half(make_service: Maker, environ: dict[str, str], point: str) -> None:
     service = make_service(environ=environ).start(fault=point)
