@@ -75,14 +75,6 @@ def test_the_demo_trains_and_says_where_things_are(tmp_path: Path) -> None:
     assert float(last) < float(first)
 
 
-def test_every_setting_is_in_the_readme() -> None:
-    from api.settings import SETTINGS
-
-    text = (ROOT / "README.md").read_text()
-    missing = [row.variable for row in SETTINGS if row.variable not in text]
-    assert missing == []
-
-
 def test_requirements_leave_a_diffusion_pipe_environment_as_it_is() -> None:
     """Packages that diffusion-pipe names too (its requirements.txt of 2026-08) have a lower bound from us at most."""
     from packaging.requirements import Requirement

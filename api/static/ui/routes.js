@@ -8,7 +8,7 @@ export const t = table({
     people: "People", webhooks: "Webhooks", webhook: "Webhook", about: "About", api: "API reference", missing: "There is no such page.", to_home: "To the start",
   },
   zh: {
-    home: "概览", jobs: "任务", job: "任务详情", new: "新建任务", queue: "队列", datasets: "数据集", dataset: "数据集详情", captioned: "字幕数据集", tasks: "标注", annotate: "标注",
+    home: "概览", jobs: "任务", job: "任务详情", new: "新建任务", queue: "队列", datasets: "数据集", dataset: "数据集详情", captioned: "带描述的数据集", tasks: "标注", annotate: "标注",
     models: "模型", model: "模型详情", documents: "文档", document: "文档详情", ocr_model: "OCR 模型",
     people: "用户", webhooks: "Webhook", webhook: "Webhook", about: "关于", api: "API 文档", missing: "没有这个页面。", to_home: "返回首页",
   },

@@ -8,9 +8,9 @@ export const t = table({
     replace_do: "Replace", changed: "{changed} of {items} captions changed.",
   },
   zh: {
-    datasets: "数据集", items: "{count} 个条目", captions: "{count} 条字幕", length: "视频共 {time}", delete: "删除", delete_title: "删除 {name}？",
-    lost: "{path} 下的所有视频、图像和字幕将丢失。", deleted: "已删除。", content: "条目与字幕", caption: "{file} 的字幕",
-    save: "保存", saved: "已保存。", open: "打开 {file}", none: "里面还没有内容。", train: "用它训练", replace: "在所有字幕中替换", find: "查找", by: "替换为",
-    replace_do: "替换", changed: "{items} 条字幕中更改了 {changed} 条。",
+    datasets: "数据集", items: "{count} 个条目", captions: "{count} 条描述", length: "视频共 {time}", delete: "删除", delete_title: "删除 {name}？",
+    lost: "{path} 下的所有视频、图像和描述将丢失。", deleted: "已删除。", content: "条目与描述", caption: "{file} 的描述",
+    save: "保存", saved: "已保存。", open: "打开 {file}", none: "里面还没有内容。", train: "用它训练", replace: "在所有描述中替换", find: "查找", by: "替换为",
+    replace_do: "替换", changed: "{items} 条描述中更改了 {changed} 条。",
   },
 });
