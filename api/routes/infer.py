@@ -167,7 +167,7 @@ def export(query: dict[str, Any], model_id: str) -> Response:
 
 
 @routes.view(
-    "POST", "/video/<task:model_id>", schemas.VideoAnswerSchema, query=schemas.LookQuery, refusals=UNUSABLE,
+    "POST", "/video/<task:model_id>", schemas.VideoAnswerSchema, query=schemas.VideoQuery, refusals=UNUSABLE,
     doc=_form(schemas.InferVideoForm),
 )  # fmt: skip
 @_waits
@@ -180,9 +180,10 @@ def video(query: dict[str, Any], model_id: str) -> Response:
         actor(), model, _sent(forms.one_file("file")), asked.options, team_id=asked.team_id,
         gone=_client_left_or_closing(),
     )  # fmt: skip
-    return infer_render.filmed(
-        filmed, model, _url(filmed.session_id, "video"), inference.sessions.open_video(actor(), filmed.session_id)
-    )
+    shown = infer_render.filmed(filmed, model, _url(filmed.session_id, "video"))
+    if not query["video_data"]:
+        return answer({**shown, "video_data": None})
+    return infer_render.with_video(shown, inference.sessions.open_video(actor(), filmed.session_id))
 
 
 @routes.view(

@@ -77,11 +77,9 @@ def export_row(one: Exported, model: YoloModel) -> dict[str, Any]:
     }
 
 
-def filmed(film: Filmed, model: YoloModel, url: str, video: Any) -> Response:
-    """The answer is made in a file and sent from there: it is a third larger than the video, which may be long."""
+def filmed(film: Filmed, model: YoloModel, url: str) -> dict[str, Any]:
     info, counts = film.info, film.counts
-    mark = secrets.token_hex(16)
-    shown = {
+    return {
         "session_id": film.session_id,
         "model_id": model.id,
         "video_url": url,
@@ -97,9 +95,13 @@ def filmed(film: Filmed, model: YoloModel, url: str, video: Any) -> Response:
             "total_detections": sum(counts),
             "frames_with_detections": sum(count > 0 for count in counts),
         },
-        "video_data": mark,
     }
-    body = dialect_of(request.path).body(200, "success", shown)
+
+
+def with_video(shown: dict[str, Any], video: Any) -> Response:
+    """The answer is made in a file and sent from there: it is a third larger than the video, which may be long."""
+    mark = secrets.token_hex(16)
+    body = dialect_of(request.path).body(200, "success", {**shown, "video_data": mark})
     before, after = current_app.json.dumps(body).encode().split(mark.encode())
     with video:
         made = TemporaryFile()

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
 
 from tests.acceptance.harness import Service
 
@@ -20,6 +20,8 @@ FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
+PATIENCE = 15_000  # ms for anything to come true, on a machine that does more than this
+expect.set_options(timeout=PATIENCE)
 #: what a browser itself says about a service that is away, or an answer that a test provokes
 REFUSED = re.compile(r"Failed to load resource|net::ERR_")
 
@@ -113,7 +115,7 @@ def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visitor]
 
     def make(url: str, **options: Any) -> Visit:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, "locale": "en-GB", **options})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         visits.append(Visit(context.new_page(), url))
         return visits[-1]
 

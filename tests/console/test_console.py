@@ -93,6 +93,7 @@ def test_a_job_is_watched_stopped_resumed_and_deleted(site: Service, visit: Visi
     page.get_by_role("button", name="Log", exact=True).click()
     expect(page.locator(".plot canvas")).to_be_visible()
     page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_role("button", name="Stop").click()

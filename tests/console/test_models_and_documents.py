@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from api.models.yolo_history import history
-from tests.acceptance.harness import Service
+from tests.acceptance.harness import Service, wait_for
 from tests.console.conftest import Visitor, gpu_service
 from tests.infer.models import make_weights
 from tests.unit import pages as scans
+from tests.unit.videos import make_video
 from tests.unit.yolo_models import COLUMNS, packed
 from tests.unit.yolo_sets import picture
 
@@ -58,6 +61,7 @@ def test_a_model_is_uploaded_edited_and_deleted(site: Service, archive: Path, vi
     page.get_by_label("A zip of weights").set_input_files(archive)
     expect(page.get_by_role("heading", name=NASTY)).to_be_visible(timeout=110_000)
     expect(page.locator(".plot canvas")).to_have_count(2)
+    expect(page.locator(".u-legend tr:first-child .u-label")).to_have_text(["epoch", "epoch"])
     expect(page.get_by_role("region", name="Measured in training")).to_contain_text("0.6")
     assert harmless(page)
     page.get_by_role("button", name="Edit").click()
@@ -89,6 +93,17 @@ def test_a_model_is_tried_on_an_image(site: Service, model: str, tmp_path: Path,
     expect(page.get_by_text("Nothing found at this confidence.")).to_be_visible()
     page.get_by_label("Least confidence").fill("0.25")
     expect(drawn).to_have_count(before)
+
+
+def test_a_model_is_tried_on_a_video(site: Service, model: str, tmp_path: Path, visit: Visitor) -> None:
+    """Which is shown from where it is kept, and not sent within the answer."""
+    page = visit(site.url).go(f"/model/{model}")
+    with page.expect_response("**/infer/video/**", timeout=110_000) as answered:
+        sample = make_video(tmp_path / "yard.mp4", seconds=0.2, size=(96, 64))
+        page.get_by_label("An image or a video").set_input_files(sample)
+    assert answered.value.json()["data"]["video_data"] is None
+    expect(page.get_by_label("What the model sees on yard.mp4")).to_be_visible()
+    page.wait_for_function("() => document.querySelector('video').videoWidth === 96")
 
 
 def test_a_format_is_asked_for(site: Service, model: str, visit: Visitor) -> None:
@@ -141,14 +156,47 @@ def test_an_ocr_model_is_made(site: Service, visit: Visitor) -> None:
     expect(page.get_by_role("heading", name="Documents", exact=True).first).to_be_visible()
 
 
-@pytest.mark.parametrize("place", ["/models", "/model/{model}", "/documents", "/document/1"])
+@pytest.fixture(scope="module")
+def signed_in(site: Service) -> Iterator[httpx.Client]:
+    """With a session, as the console has one: the OCR API takes nobody without."""
+    with httpx.Client(base_url=site.url, trust_env=False, timeout=30) as client:
+        client.headers["X-CSRF-Token"] = created(client.post("/api/v1/auth/session"))["csrf_token"]
+        yield client
+
+
+def created(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.is_success, answer.text
+    found: dict[str, Any] = answer.json()["data"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def document(signed_in: httpx.Client) -> int:
+    """One of three pages."""
+    made = created(signed_in.post("/api/v1/ocr/documents", json={"name": NASTY, "language": "en"}))["document_id"]
+    files = {"file": ("book.zip", scans.archive(scans.book(3)))}
+    task = created(signed_in.post(f"/api/v1/ocr/documents/{made}/import", files=files))["task"]["task_id"]
+    wait_for(lambda: created(signed_in.get(f"/api/v1/ocr/imports/{task}"))["status"] == "completed", 60)
+    return int(made)
+
+
+@pytest.fixture(scope="module")
+def reader(signed_in: httpx.Client) -> int:
+    """An OCR model, not trained."""
+    return int(created(signed_in.post("/api/v1/ocr/models", json={"name": NASTY, "job": "recognize"}))["model_id"])
+
+
+PLACES = ("/models", "/model/{model}", "/documents", "/document/{document}", "/ocr-model/{reader}")
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_nothing_serious_for_axe_and_a_phone_scrolls_one_way(
-    site: Service, model: str, visit: Visitor, place: str
+    site: Service, model: str, document: int, reader: int, visit: Visitor, place: str
 ) -> None:
-    """`/document/1` is what the test above has made."""
+    address = place.format(model=model, document=document, reader=reader)
     for options in ({"color_scheme": "light"}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}):
         here = visit(site.url, reduced_motion="reduce", **options)
-        page = here.go(place.format(model=model))
+        page = here.go(address)
         expect(page.get_by_text(NASTY).locator("visible=true").first).to_be_visible()
         assert harmless(page)
         assert here.axe() == [], (place, options)

@@ -6,6 +6,7 @@ import http.server
 import re
 import threading
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -60,6 +61,20 @@ class TestNewJob:
         ):
             page.get_by_role("group", name="Kind of job").get_by_role("button", name=re.compile(f"^{kind}")).click()
             expect(field_of(page, field)).to_be_visible()
+
+    def test_the_address_fills_the_form(self, open_house: Service, visit: Visitor) -> None:
+        """As the links of datasets and models ask for it."""
+        here = visit(open_house.url)
+        page = here.go("/new?engine=ultralytics&dataset_id=shapes&version=v2&base_model_id=model_7")
+        for field, value in (("dataset_id", "shapes"), ("version", "v2"), ("base_model_id", "model_7")):
+            expect(field_of(page, field)).to_have_value(value)
+        expect(page.get_by_label("JSON", exact=True)).to_contain_text('"base_model_id": "model_7"')
+        here.go("/new?engine=ultralytics&dataset_id=others")
+        expect(field_of(page, "dataset_id")).to_have_value("others")
+        expect(field_of(page, "base_model_id")).to_have_value("")
+        here.go(f"/new?engine=diffusion_pipe&dataset={quote(NASTY)}")
+        expect(field_of(page, "dataset.directory.0.path")).to_have_value(NASTY)
+        assert page.evaluate("window.hurt") is None
 
     def test_a_script_is_started(self, open_house: Service, visit: Visitor) -> None:
         script = open_house.data / "workspace" / "hello.py"
@@ -232,6 +247,7 @@ def test_a_phone_scrolls_one_way(open_house: Service, visit: Visitor) -> None:
     for place in PLACES:
         page = here.go(place)
         expect(page.locator("main h1")).to_be_visible()
+        expect(page.locator("nav [aria-current]")).to_be_in_viewport()
         expect(page.locator(".loading")).to_have_count(0)
         assert page.evaluate(
             "document.querySelector('main').scrollWidth <= document.querySelector('main').clientWidth"

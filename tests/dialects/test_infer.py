@@ -257,6 +257,13 @@ def test_a_video(twin: Twin) -> None:
     assert sorted(path.name for path in place.iterdir()) == ["metadata.json", "video.mp4"]
 
 
+def test_a_video_is_left_where_it_is(twin: Twin) -> None:
+    """For those who show it from `video_url`."""
+    told = twin.ok(twin.post("/infer/video/good?video_data=false", [("file", b"video", "street.mp4")]))
+    assert told["video_data"] is None and told["summary"]["total_detections"] == 2
+    assert twin.site.call("GET", told["video_url"], who=OWNER).data == bytes(range(256)) * 40
+
+
 def test_a_video_that_is_none(twin: Twin) -> None:
     for path in ("/infer/video/good", "/infer/video/good/stream"):
         assert "'x.mp4'" in twin.refused(twin.post(path, [("file", b"bad", "x.mp4")]), 422)

@@ -349,8 +349,13 @@ class TestPictures:
         ],
     )  # fmt: skip
     def test_what_is_none(self, tmp_path: Path, content: bytes) -> None:
-        with pytest.raises(BadPicture):
+        with pytest.raises(BadPicture) as told:
             self.seen(tmp_path, content)
+        assert "object at 0x" not in str(told.value)
+
+    def test_what_is_no_image_is_said_in_words(self, tmp_path: Path) -> None:
+        with pytest.raises(BadPicture, match=r"^is no image: neither JPEG, PNG, BMP, WEBP nor TIFF$"):
+            self.seen(tmp_path, b"no image")
 
     def test_a_bomb_is_not_decoded(self, tmp_path: Path) -> None:
         """A24: a small file of 900 million pixels."""

@@ -7,7 +7,16 @@ import io
 import warnings
 from dataclasses import dataclass
 
-from PIL import BmpImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from api.children.yolo_prepare.sources import Source
 
@@ -48,6 +57,8 @@ def look(source: Source, name: str) -> Picture:
             return _decoded(content)
     except BadPicture:
         raise
+    except UnidentifiedImageError:
+        raise BadPicture(f"is no image: neither {', '.join(FORMATS[:-1])} nor {FORMATS[-1]}") from None
     except MemoryError:
         raise BadPicture("needs more memory than an image may") from None
     except Exception as problem:  # noqa: BLE001  Pillow's plugins raise what they like over damaged files

@@ -8,7 +8,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 
 from api.models.inference import DEFAULT_CONF, DEFAULT_IOU, DEFAULT_MAX_DET
-from api.models.schemas.base import Answer, QueryNumber, Strict, choice, query_integer
+from api.models.schemas.base import Answer, QueryBoolean, QueryNumber, Strict, choice, query_integer
 
 _BINARY = {"type": "string", "format": "binary"}
 
@@ -45,6 +45,12 @@ class LookQuery(Strict):
 
 class ImageQuery(LookQuery):
     format = choice("json", "image", metadata={"description": "image: the picture with its boxes, as JPEG"})
+
+
+class VideoQuery(LookQuery):
+    video_data = QueryBoolean(
+        load_default=True, metadata={"description": "false: without the video itself, which is at video_url"}
+    )
 
 
 class SessionsQuery(Strict):
@@ -177,7 +183,9 @@ class VideoSummarySchema(Answer):
 class VideoAnswerSchema(Answer):
     session_id = fields.String()
     model_id = fields.String()
-    video_data = fields.String(metadata={"description": "mp4 (H.264), base64"})
+    video_data = fields.String(
+        allow_none=True, metadata={"description": "mp4 (H.264), base64; null after video_data=false"}
+    )
     video_url = fields.String(metadata={"description": "the same video, by ranges, for as long as its session is kept"})
     stats = fields.Nested(VideoStatsSchema)
     video_info = fields.Nested(VideoInfoSchema)

@@ -89,6 +89,7 @@ function ThemeSwitch() {
 function Frame() {
   const found = find(place.value.path);
   const here = found && (found.route.under ?? found.route.name);
+  useEffect(() => document.querySelector(".side nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [here]); // on a phone it is a strip
   const skip = (event) => {
     event.preventDefault();
     document.querySelector("main").focus();
@@ -98,7 +99,7 @@ function Frame() {
       <header class="side">
         <a class="brand" href=${link("/")}><img src=${new URL("icon.svg", import.meta.url).href} alt="" width="22" height="22" />Trainyard</a>
         <nav aria-label=${t("menu")}>
-          ${ROUTES.filter((route) => route.icon).map((route) => html`<a key=${route.name} href=${link(route.path)} aria-current=${route.name === here ? "page" : undefined}><${Icon} name=${route.icon} /><span>${names(route.name)}</span></a>`)}
+          ${ROUTES.filter((route) => route.icon).map((route) => html`<a key=${route.name} href=${link(route.path)} class=${route.begins ? "begins" : undefined} aria-current=${route.name === here ? "page" : undefined}><${Icon} name=${route.icon} /><span>${names(route.name)}</span></a>`)}
           <a class="outside" href="/api/v1/docs" target="_blank" rel="noopener"><${Icon} name="book" /><span>${names("api")}</span></a>
         </nav>
         <div class="foot">

@@ -14,14 +14,14 @@ export const t = table({
   },
 });
 
-/** `name`: the key of its words in `t`; `icon`: shown in the navigation; `under`: marks another entry there. */
+/** `name`: the key of its words in `t`; `icon`: shown in the navigation; `begins`: a group there; `under`: marks another entry there. */
 export const ROUTES = [
   { path: "/", name: "home", icon: "home", load: () => import("./pages/home.js") },
   { path: "/jobs", name: "jobs", icon: "jobs", load: () => import("./pages/jobs.js") },
   { path: "/job/:id", name: "job", under: "jobs", load: () => import("./pages/job.js") },
-  { path: "/new", name: "new", icon: "add", load: () => import("./pages/new.js") },
   { path: "/queue", name: "queue", icon: "queue", load: () => import("./pages/queue.js") },
-  { path: "/datasets", name: "datasets", icon: "data", load: () => import("./pages/datasets.js") },
+  { path: "/new", name: "new", icon: "add", load: () => import("./pages/new.js") },
+  { path: "/datasets", name: "datasets", icon: "data", begins: true, load: () => import("./pages/datasets.js") },
   { path: "/dataset/:id", name: "dataset", under: "datasets", load: () => import("./pages/dataset.js") },
   { path: "/captioned/:name", name: "captioned", under: "datasets", load: () => import("./pages/captioned.js") },
   { path: "/annotate", name: "tasks", icon: "draw", load: () => import("./pages/tasks.js") },
@@ -31,7 +31,7 @@ export const ROUTES = [
   { path: "/documents", name: "documents", icon: "documents", load: () => import("./pages/documents.js") },
   { path: "/document/:id", name: "document", under: "documents", load: () => import("./pages/document.js") },
   { path: "/ocr-model/:id", name: "ocr_model", under: "documents", load: () => import("./pages/ocr_model.js") },
-  { path: "/people", name: "people", icon: "people", load: () => import("./pages/people.js") },
+  { path: "/people", name: "people", icon: "people", begins: true, load: () => import("./pages/people.js") },
   { path: "/webhooks", name: "webhooks", icon: "hook", load: () => import("./pages/webhooks.js") },
   { path: "/webhook/:id", name: "webhook", under: "webhooks", load: () => import("./pages/webhook.js") },
   { path: "/about", name: "about", icon: "about", load: () => import("./pages/about.js") },

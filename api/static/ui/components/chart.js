@@ -1,8 +1,8 @@
-// A chart of lines over steps, on uPlot, which is loaded when the first chart is shown.
+// A chart of lines over steps or epochs, on uPlot, which is loaded when the first chart is shown.
 import { html, useEffect, useRef, useState } from "../core/view.js";
 import { number } from "../core/format.js";
-import { dark } from "../core/prefs.js";
-import { recall, remember } from "../core/prefs.js";
+import { language } from "../core/i18n.js";
+import { dark, recall, remember } from "../core/prefs.js";
 import { t } from "./words.js";
 
 let loaded = null;
@@ -16,6 +16,7 @@ function library() {
 }
 
 const COLORS = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"];
+const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((first) => first * 10 ** power)).flat(); // between two ticks: there is no half step
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** Exponential moving average, unbiased at its start, in which gaps stay gaps. `weight`: 0 to 0.99. */
@@ -42,8 +43,8 @@ export function aligned(lines) {
   })];
 }
 
-/** `lines`: [{name, points: [[x, y]]}], y null for a measured value that is no number. */
-export function Chart({ lines, name, height = 260 }) {
+/** `lines`: [{name, points: [[x, y]]}], y null for a measured value that is no number. `by`: what x is, "step" or "epoch". */
+export function Chart({ lines, name, by = "step", height = 260 }) {
   const [log, setLog] = useState(false);
   const [weight, setWeight] = useState(Number(recall("smoothing") ?? 0.6));
   const [zoomed, setZoomed] = useState(false);
@@ -59,7 +60,7 @@ export function Chart({ lines, name, height = 260 }) {
     let sizes = null;
     library().then((Plot) => {
       if (gone) return;
-      plot.current = new Plot(options(lines, log, weight, element.clientWidth, height, setZoomed), prepared(), element);
+      plot.current = new Plot(options(lines, by, log, weight, element.clientWidth, height, setZoomed), prepared(), element);
       sizes = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height }));
       sizes.observe(element);
     });
@@ -69,7 +70,7 @@ export function Chart({ lines, name, height = 260 }) {
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [names, log, weight > 0, isDark, height]);
+  }, [names, by, log, weight > 0, isDark, height, language.value]);
 
   useEffect(() => {
     if (!plot.current) return;
@@ -111,7 +112,7 @@ function prepare(lines, log, weight) {
 /** With smoothing each line is drawn twice; the legend names it once. */
 const hideRaw = (plot) => plot.root.querySelectorAll(".u-legend .u-series").forEach((row, index) => (row.hidden = index % 2 === 1));
 
-function options(lines, log, weight, width, height, setZoomed) {
+function options(lines, by, log, weight, width, height, setZoomed) {
   const text = token("--muted");
   const grid = { stroke: token("--grid"), width: 1 };
   const font = "11px system-ui, sans-serif";
@@ -129,10 +130,10 @@ function options(lines, log, weight, width, height, setZoomed) {
     legend: { live: true },
     scales: { x: { time: false }, y: log ? { distr: 3, log: 10 } : {} },
     axes: [
-      { stroke: text, grid, ticks: grid, font },
+      { stroke: text, grid, ticks: grid, font, incrs: WHOLE },
       { stroke: text, grid, ticks: grid, font, size: 64, values: (_plot, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick, 3))) },
     ],
-    series: [{ label: "step", value: (_plot, x) => x ?? "–" }, ...series],
+    series: [{ label: t(by), value: (_plot, x) => x ?? "–" }, ...series],
     hooks: { ready: [(plot) => weight > 0 && hideRaw(plot)], setSelect: [(plot) => plot.select.width > 0 && setZoomed(true)] },
   };
 }

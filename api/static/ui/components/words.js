@@ -4,7 +4,7 @@ import { table, wordsFor } from "../core/i18n.js";
 export const t = table({
   en: {
     cancel: "Cancel", close: "Close", copy: "Copy", copied: "Copied", loading: "Loading …", retry: "Try again",
-    linear: "Linear", log: "Log", smoothing: "Smoothing", reset: "Reset zoom", chart: "Chart of {name}",
+    linear: "Linear", log: "Log", smoothing: "Smoothing", reset: "Reset zoom", chart: "Chart of {name}", step: "step", epoch: "epoch",
     chart_help: "Drag to zoom, double-click to reset.", nothing_measured: "Nothing measured yet.",
     previous: "Previous", next: "Next", range: "{from}–{to} of {total}", dismiss: "Dismiss",
     optional: "optional", invalid_json: "This is not valid JSON.", done: "{percent} done", unknown_done: "progress unknown",
@@ -13,7 +13,7 @@ export const t = table({
   },
   zh: {
     cancel: "取消", close: "关闭", copy: "复制", copied: "已复制", loading: "加载中…", retry: "重试",
-    linear: "线性", log: "对数", smoothing: "平滑", reset: "重置缩放", chart: "{name} 图表",
+    linear: "线性", log: "对数", smoothing: "平滑", reset: "重置缩放", chart: "{name} 图表", step: "步数", epoch: "轮次",
     chart_help: "拖动以缩放，双击重置。", nothing_measured: "尚无测量值。",
     previous: "上一页", next: "下一页", range: "第 {from}–{to} 项，共 {total} 项", dismiss: "关闭",
     optional: "可选", invalid_json: "不是有效的 JSON。", done: "已完成 {percent}", unknown_done: "进度未知",

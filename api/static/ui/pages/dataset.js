@@ -45,7 +45,7 @@ function Head({ set, path, version, reload }) {
   return html`<div class="title"><div>
       <a class="back" href=${link("/datasets")}>${t("datasets")}</a><h1>${set.filename}</h1>
       <div class="sub"><span class=${`status ${set.status === "prepared" ? "completed" : "queued"}`}><i aria-hidden="true"></i>${t(set.status)}</span>
-        <span class="mono">${set.dataset_id}</span><span>${integer(set.image_count)} ${t("images")}</span><span>${bytes(set.size)}</span>
+        <span class="mono">${set.dataset_id}</span><span>${t("images", { count: integer(set.image_count) })}</span><span>${bytes(set.size)}</span>
         <span title=${moment(set.created_at)}>${t("added", { when: ago(set.created_at) })}</span>
         ${set.path && html`<span class="mono">${t("registered", { path: set.path })}</span>`}<span><${Tags} tags=${set.tags} /></span></div></div>
     <div class="actions">

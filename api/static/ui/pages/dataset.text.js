@@ -3,7 +3,7 @@ import { table } from "../core/i18n.js";
 export const t = table({
   en: {
     datasets: "Datasets", prepared: "Prepared", uploaded: "Not prepared", train: "Train on this", annotate: "Annotate", delete: "Delete", export: "Export", images_only: "Images only",
-    with_labels: "With labels", registered: "registered at {path}", images: "Images", added: "added {when}",
+    with_labels: "With labels", registered: "registered at {path}", images: "{count} images", added: "added {when}",
     prepare: "Prepare", prepare_again: "Prepare differently", prepare_lead: "Not checked yet: preparing looks at every file, draws a split and makes a version that can be trained on.",
     classes: "Classes, one a line", classes_hint: "Empty: as the dataset names them.", share: "Part for validation", share_hint: "For datasets without a split of their own.",
     seed: "Seed of the split", go: "Prepare", ready: "Version {version} is ready.", report: "Pre-flight report", version: "Version",
@@ -17,7 +17,7 @@ export const t = table({
   },
   zh: {
     datasets: "数据集", prepared: "已准备", uploaded: "未准备", train: "用它训练", annotate: "标注", delete: "删除", export: "导出", images_only: "仅图像",
-    with_labels: "含标签", registered: "登记于 {path}", images: "图像", added: "添加于 {when}",
+    with_labels: "含标签", registered: "登记于 {path}", images: "{count} 张图像", added: "添加于 {when}",
     prepare: "准备", prepare_again: "以其他方式准备", prepare_lead: "尚未检查：准备时会检查每个文件、划分数据并生成可用于训练的版本。",
     classes: "类别，每行一个", classes_hint: "留空：沿用数据集自身的类别。", share: "验证集比例", share_hint: "用于自身没有划分的数据集。",
     seed: "划分种子", go: "准备", ready: "版本 {version} 已就绪。", report: "预检报告", version: "版本",

@@ -38,7 +38,7 @@ function Head({ model, path, reload }) {
       <div class="sub"><span>${t(model.source === "uploaded" ? "uploaded" : "trained")}</span><span class="mono">${model.model_id}</span><span>${bytes(model.file_size)}</span>
         <span title=${moment(model.created_at)}>${t("made", { when: ago(model.created_at) })}</span><span><${Tags} tags=${model.tags} /></span></div></div>
     <div class="actions"><a class="button primary" href=${`${path}/export`} download>${t("download")}</a>
-      <a class="button" href=${link("/new", { engine: "ultralytics", base_model_id: model.model_id, dataset_id: model.dataset_id ?? "" })}>${t("further")}</a>
+      <a class="button" href=${link("/new", { engine: "ultralytics", base_model_id: model.model_id, dataset_id: model.dataset_id, version: model.dataset_version })}>${t("further")}</a>
       <${EditAbout} thing=${model} named=${true} save=${async (said) => {
         await put(path, said);
         await reload();
@@ -71,6 +71,6 @@ function Curves({ history }) {
   const lines = (names) => names.filter((name) => history[name]?.some((value) => value !== null)).map((name) => ({ name: word(name), points: history.epochs.map((epoch, index) => [epoch, history[name][index] ?? null]) }));
   return [["losses", losses], ["metrics", METRICS]].map(([title, names]) => {
     const drawn = lines(names);
-    return drawn.length > 0 && html`<${Panel} key=${title} title=${t(title)}><${Chart} name=${t(title)} lines=${drawn} /><//>`;
+    return drawn.length > 0 && html`<${Panel} key=${title} title=${t(title)}><${Chart} name=${t(title)} by="epoch" lines=${drawn} /><//>`;
   });
 }

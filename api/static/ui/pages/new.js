@@ -19,12 +19,13 @@ export default function NewJob() {
   if (!data || (from && data.again?.task_id !== from)) return html`<${Loading} />`;
   const { known, again } = data;
   const kind = (again?.path && kindOf(again.path)) || KINDS.find((one) => one.name === engine) || KINDS[0];
+  const given = again?.body ?? kind.given?.(place.value.query) ?? {};
   const offered = KINDS.filter((one) => known.schemas[one.path] && known.engines[one.engine]);
   return html`<div class="title"><div><h1>${t("title")}</h1>
       ${again && html`<p class="sub">${t(again.path ? "from" : "not_again")} <a href=${jobLink(from)} class="mono">${from}</a></p>`}</div></div>
     ${!from && html`<div class="kinds" role="group" aria-label=${t("kind")}>${offered.map((one) => html`<${Kind} key=${one.name} kind=${one} engine=${known.engines[one.engine]} chosen=${one === kind} />`)}</div>`}
     ${again?.left_out.length > 0 && html`<div class="failure waiting"><b>${t("left_out")}</b><p class="mono">${again.left_out.join(", ")}</p></div>`}
-    <${Form} key=${`${kind.name} ${from}`} kind=${kind} known=${known} given=${again?.body ?? {}} />`;
+    <${Form} key=${`${kind.name} ${JSON.stringify(given)}`} kind=${kind} known=${known} given=${given} />`;
 }
 
 function Kind({ kind, engine, chosen }) {

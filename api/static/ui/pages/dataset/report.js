@@ -45,7 +45,7 @@ function Issues({ issues, counts }) {
   const kinds = Object.entries(counts).filter(([, count]) => count > 0);
   if (kinds.length === 0 && issues.length === 0) return html`<section class="clean"><p>✓ ${t("clean")}</p></section>`;
   return html`<section aria-label=${t("left_out")}><h3>${t("left_out")}</h3>
-    <ul class="kinds">${kinds.map(([kind, count]) => html`<li key=${kind}><b class="hot">${integer(count)}</b> ${KINDS.includes(kind) ? t(`kind_${kind}`) : kind}</li>`)}</ul>
+    <ul class="counted">${kinds.map(([kind, count]) => html`<li key=${kind}><b class="hot">${integer(count)}</b> ${KINDS.includes(kind) ? t(`kind_${kind}`) : kind}</li>`)}</ul>
     <h3>${t("first")}</h3>
     <${Table} label=${t("first")} rows=${issues.slice(0, MOST_ISSUES).map((issue, index) => ({ ...issue, index }))} rowKey=${(issue) => issue.index}
       columns=${[{ key: "file", label: t("file"), class: "mono break", cell: (issue) => issue.file }, { key: "problem", label: t("problem"), class: "break", cell: (issue) => issue.problem }]} /></section>`;

@@ -47,7 +47,7 @@ export function Curves({ job }) {
     ${(problem ?? unknown) && html`<${Problem} problem=${problem ?? unknown} />`}
     ${names && metrics.length === 0 ? html`<${Empty} title=${t("no_metrics")} />`
       : data && html`<div class=${`charts ${data.length > 1 ? "many" : ""}`}>${data.map(({ key, lines }) => html`<div key=${key}>${data.length > 1 && html`<h3>${key.split(" ").slice(1).join(" ")}</h3>`}
-          <${Chart} name=${key.split(" ").slice(1).join(" ")} lines=${lines.map((line) => ({ name: ids.length > 1 ? label(line.id) : key.split(" ").slice(1).join(" "), points: line.points }))} height=${data.length > 1 ? 200 : 260} /></div>`)}</div>`}
+          <${Chart} name=${key.split(" ").slice(1).join(" ")} by=${key.split(" ")[0]} lines=${lines.map((line) => ({ name: ids.length > 1 ? label(line.id) : key.split(" ").slice(1).join(" "), points: line.points }))} height=${data.length > 1 ? 200 : 260} /></div>`)}</div>`}
     ${choosing && html`<${Chooser} job=${job} taken=${ids} close=${() => setChoosing(false)} choose=${(id) => (setChoosing(false), refine({ with: [...others, id].join(",") }))} />`}
   <//>`;
 }

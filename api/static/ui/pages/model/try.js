@@ -31,7 +31,7 @@ export function Try({ model }) {
     setBusy({ name: file.name, done: 0 });
     try {
       const progress = (sent, total) => setBusy({ name: file.name, done: sent / total });
-      const answer = await upload(video ? `/api/v1/infer/video/${part(model.model_id)}` : `/api/v1/infer/${part(model.model_id)}`, form, { progress, signal: abort.current.signal });
+      const answer = await upload(video ? `/api/v1/infer/video/${part(model.model_id)}?video_data=false` : `/api/v1/infer/${part(model.model_id)}`, form, { progress, signal: abort.current.signal });
       setSeen({ video, name: file.name, session_id: answer.session_id, stats: answer.summary, frames: answer.stats?.total_frames, image: video ? null : answer });
     } catch (failure) {
       if (failure.name === "AbortError") return;

@@ -31,5 +31,5 @@ export function Validations({ model, path }) {
 }
 
 function ByClass({ classes }) {
-  return classes.length > 0 && html`<details><summary>${t("by_class")}</summary><ul class="kinds">${classes.map((one, index) => html`<li key=${index}><b>${one["mAP50-95"] === null ? NONE : number(one["mAP50-95"], 3)}</b> ${one.class}</li>`)}</ul></details>`;
+  return classes.length > 0 && html`<details><summary>${t("by_class")}</summary><ul class="counted">${classes.map((one, index) => html`<li key=${index}><b>${one["mAP50-95"] === null ? NONE : number(one["mAP50-95"], 3)}</b> ${one.class}</li>`)}</ul></details>`;
 }

@@ -3,11 +3,13 @@ import { get } from "../../core/api.js";
 
 /**
  * `path`: where the request is sent; `{name}` in it is a field of the form that is no part of the body. `first`: dotted
- * paths of what is asked at once. `id(answer)`: of the job it made. `engine`: its name in /engines.
+ * paths of what is asked at once. `id(answer)`: of the job it made. `engine`: its name in /engines. `given(query)`: the
+ * fields that the page's address fills in.
  */
 export const KINDS = [
   {
     name: "diffusion_pipe", engine: "diffusion_pipe", path: "/api/v1/training/start", preview: "/api/v1/training/preview", id: (made) => made.task_id,
+    given: ({ dataset }) => (dataset ? { dataset: { directory: [{ path: dataset }] } } : {}),
     first: [
       "description", "model_type", "dataset.directory", "dataset.directory.0.path", "dataset.directory.0.num_repeats", "dataset.resolutions", "config.model",
       "config.adapter.type", "config.adapter.rank", "config.optimizer.type", "config.optimizer.lr", "config.epochs", "config.micro_batch_size_per_gpu",
@@ -16,7 +18,8 @@ export const KINDS = [
   },
   {
     name: "ultralytics", engine: "ultralytics", path: "/api/v1/train/jobs", id: (made) => made.job_id,
-    first: ["model_name", "epochs", "imgsz", "batch", "device"], suggest: { dataset_id: ["/api/v1/datasets", "datasets", (one) => [one.dataset_id, one.filename]] },
+    given: ({ dataset_id, version, base_model_id }) => filled({ dataset_id, version, base_model_id }),
+    first: ["version", "model_name", "base_model_id", "epochs", "imgsz", "batch", "device"], suggest: { dataset_id: ["/api/v1/datasets", "datasets", (one) => [one.dataset_id, one.filename]] },
   },
   {
     name: "kraken", engine: "kraken", path: "/api/v1/ocr/models/{model_id}/train", id: (made) => made.task_id,
@@ -28,6 +31,8 @@ export const KINDS = [
     first: ["captioner", "prompt_prefix", "resolution"],
   },
 ];
+
+const filled = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value));
 
 export const kindOf = (path) => KINDS.find((kind) => kind.path === path);
 
