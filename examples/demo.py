@@ -100,7 +100,7 @@ def report(client: Client, task: str, base: str) -> int:
     if samples:
         print(f"  samples     {samples[-1]}")
     print(f"  log         {detail['logs_path']}")
-    print(f"  API page    {base}/api/v1/docs")
+    print(f"  console     {base}/  (--keep-serving leaves it open)")
     return 0
 
 
@@ -121,7 +121,7 @@ def main() -> int:
     try:
         client = Client(base)
         task = client.call("POST", "/api/v1/training/start", body)["task_id"]
-        print(f"Trainyard serves on {base}\nPOST /api/v1/training/start -> {task}")
+        print(f"Trainyard serves on {base}, and shows this in a browser\nPOST /api/v1/training/start -> {task}")
         follow(client, task)
         status = report(client, task, base)
         if options.keep_serving:
