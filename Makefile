@@ -60,9 +60,7 @@ test-console: setup chromium
 	$(BIN)/python -m pytest -m console tests/console
 
 chromium:
-	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-noto-cjk >/dev/null; } || \
-	  { echo "$(MAKECMDGOALS) CANNOT RUN: there is no chromium, and it cannot be installed here (apt-get install chromium)" >&2; exit 1; }
+	@.ci/need chromium chromium fonts-liberation fonts-noto-cjk
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
@@ -84,11 +82,8 @@ $(CAPTIONS)/.installed: requirements/captions.txt $(STAMP)
 test-yolo: setup
 	$(BIN)/python -m pytest -m yolo tests/yolo
 
-# as root where Slurm is missing it is installed; where it cannot be had the tests fail and say why
 test-slurm: setup
-	@command -v slurmctld >/dev/null && command -v munged >/dev/null || test "$$(id -u)" != 0 || \
-	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends slurm-wlm munge; } \
-	  || echo "slurm-wlm and munge could not be installed"
+	@.ci/need slurmctld slurm-wlm munge
 	$(BIN)/python -m pytest -m slurm tests/slurm
 
 # where Ray cannot be had the tests fail and say why
@@ -109,22 +104,14 @@ POSTGRES_SELECTION := $(addprefix tests/unit/test_,store_feed.py store_jobs.py s
   tests/acceptance/test_lifecycle.py
 
 test-postgres: setup
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
-	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
-	    echo "Installing PostgreSQL ..." && mkdir -p /etc/postgresql-common && \
-	    { test -e /etc/postgresql-common/createcluster.conf || \
-	      echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf; } && \
-	    apt-get install -qq -y postgresql >/dev/null; } || \
-	  { echo "test-postgres: there is no PostgreSQL server here, and only root on Debian can install it"; exit 1; }
+	@.ci/need initdb postgresql
 	$(BIN)/python -m pytest -m "postgres and not slow" tests/unit tests/acceptance
 	TRAINYARD_TEST_DATABASE=postgres $(BIN)/python -m pytest -m "not slow and not postgres and not deploy" $(POSTGRES_SELECTION)
 
 test-deploy: setup
-	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || \
-	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
-	    echo "Installing nginx ..." && apt-get install -qq -y --no-install-recommends nginx-light >/dev/null; } || \
-	  { echo "test-deploy: there is no nginx here, and only root on Debian can install it"; exit 1; }
+	@.ci/need nginx nginx-light
 	$(BIN)/python -m pytest -m deploy tests/acceptance
+
 test-infer: setup chromium
 	$(BIN)/python -m pytest -m infer tests/infer
 
