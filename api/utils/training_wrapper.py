@@ -251,10 +251,10 @@ class Echo:
         self.position = os.fstat(self.reader).st_size  # behind what the attempts before have printed
 
     def turn(self, final: bool = False) -> bool:
-        """Takes a piece; whether it was one. `final`: an unfinished line is a line too."""
+        """Takes a piece; whether it was one. `final`: what is left behind the last whole line is a line too."""
         raw = os.pread(self.reader, ECHO, self.position)
         whole = max(raw.rfind(b"\n"), raw.rfind(b"\r")) + 1
-        taken = raw if final or (not whole and len(raw) == ECHO) else raw[:whole]
+        taken = raw[:whole] if whole or not (final or len(raw) == ECHO) else raw
         lines = [line for line in taken.replace(b"\r", b"\n").split(b"\n") if line]
         if lines:
             size = os.fstat(self.log).st_size

@@ -634,6 +634,17 @@ def test_a_flood_of_errors_is_all_there(local: LocalBench) -> None:
     assert workspace.errors.read_text().splitlines() == expected
 
 
+def test_errors_found_at_the_end_are_cut_at_lines_alone(tmp_path: Path) -> None:
+    """More than one piece of them, of which no turn before has taken any."""
+    log, errors = tmp_path / "log", tmp_path / "errors"
+    echo = keeper.Echo(str(errors), str(log))
+    lines = [f"line {n}" for n in range(keeper.ECHO // 4)] + ["the last, without its end"]
+    errors.write_text("\n".join(lines))
+    while echo.turn(final=True):
+        pass
+    assert [line.removeprefix(keeper.ERROR_MARK) for line in log.read_text().splitlines()] == lines
+
+
 def test_errors_are_printed_on_when_the_keeper_is_killed(local: LocalBench, tmp_path: Path) -> None:
     script = f"touch '{tmp_path}/begun'; until [ -e '{tmp_path}/go' ]; do sleep 0.02; done; echo out; echo err >&2"
     handle, workspace = apart(local, script)
