@@ -50,11 +50,18 @@ def test_pixels_to_yolo_and_back(case: tuple[tuple[int, int], Box]) -> None:
     assert checked([again], size, 80) == (again,), "what was imported can be saved"
 
 
-@given(SIZES, st.integers(0, 79), st.lists(st.integers(0, 10**6), min_size=4, max_size=4))
-def test_yolo_to_pixels_and_back_says_the_same(size: tuple[int, int], index: int, millionths: list[int]) -> None:
+#: a centre and a length around it, in millionths of an image, inside of it
+SPANS = st.integers(1, 10**6 - 1).flatmap(
+    lambda centre: st.tuples(st.just(centre), st.integers(1, 2 * min(centre, 10**6 - centre)))
+)
+
+
+@given(SIZES, st.integers(0, 79), SPANS, SPANS)
+def test_yolo_to_pixels_and_back_says_the_same(
+    size: tuple[int, int], index: int, across: tuple[int, int], down: tuple[int, int]
+) -> None:
     """A label file whose image is saved unchanged is the same file, where its box lies inside the image."""
-    x, y, width, height = millionths
-    assume(width and height and width <= 2 * min(x, 10**6 - x) and height <= 2 * min(y, 10**6 - y))
+    millionths = (across[0], down[0], across[1], down[1])
     line = Label(index, tuple(value / 10**6 for value in millionths)).line() + "\n"
     (label,) = parse(line, 80)
     read = corners(label, size)
