@@ -5,36 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 _ROW = {"type": "integer", "minimum": 1}
+_ID = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"}
 #: by name; `train/job_id`: below /train
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "train/job_id": {
         "description": "the training's id",
-        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "schema": _ID,
         "example": "job_20240115_123456_5f2c",
     },
     "models/model_id": {
         "description": "the model's id",
-        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "schema": _ID,
         "example": "model_20240115_123456",
     },
     "infer/model_id": {
         "description": "the model's id",
-        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "schema": _ID,
         "example": "model_20240115_123456",
     },
     "models/job_id": {
         "description": "the id of an export or a validation of this model",
-        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "schema": _ID,
         "example": "job_20240115_123456_5f2c",
     },
     "task_id": {
         "description": "the job's id, of whichever dialect",
-        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "schema": _ID,
         "example": "train_20261121_104951_5f2c8a1b",
     },
     "job_id": {
         "description": "the job's id; only those of the jobs dialect are found here",
-        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "schema": _ID,
         "example": "job-k3x5q2mz",
     },
     "path": {
@@ -44,7 +45,7 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "preprocessing_id": {
         "description": "the preprocessing's id",
-        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "schema": _ID,
         "example": "prep_20261121_134501_5f2c8a1b",
     },
     "dataset_name": {
@@ -55,17 +56,17 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "number": {"description": "the item's number", "schema": {"type": "integer", "minimum": 1}, "example": 1},
     "dataset_id": {
         "description": "the dataset's id",
-        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "schema": _ID,
         "example": "ds_20240115_123456_5f2c8a1b",
     },
     "annotation_task_id": {
         "description": "the annotation task's id",
-        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "schema": _ID,
         "example": "task_20240115_123456_9b0d3c5e",
     },
     "image_id": {
         "description": "the image's id in the task, as its items name it",
-        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "schema": _ID,
         "example": "train_img001",
     },
     "model_name": {
@@ -85,7 +86,7 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "session_id": {
         "description": "the inference session's id",
-        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}$"},
+        "schema": _ID,
         "example": "session_20240115_123456_a1b2c3d4",
     },
     "gpu_id": {"description": "the GPU's number", "schema": {"type": "integer", "minimum": 0}, "example": 0},
