@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shlex
 import sys
 import tomllib
@@ -12,9 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from api.setting_values import choices, flags, slurm_name
+from api import setting_values as kind
 
 PREFIX = "TRAINYARD_"
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,71 +25,6 @@ DATABASES = ("sqlite:///", "postgresql+psycopg://")
 
 class SettingError(ValueError):
     """One line that names the setting and says what is wrong with it."""
-
-
-def _path(text: str) -> Path:
-    if not text or "\0" in text:
-        raise ValueError("is not a path")
-    return Path(os.path.abspath(os.path.expanduser(text)))
-
-
-def _interpreter(text: str) -> str:
-    return str(_path(text)) if os.sep in text else text
-
-
-def _paths(text: str) -> tuple[Path, ...]:
-    return tuple(_path(part) for part in text.split(os.pathsep) if part)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"is {text!r}; it must be one of {', '.join(allowed)}")
-        return text
-
-    return parse
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            raise ValueError(f"is {text!r}; it must be a whole number") from None
-        if not low <= number <= high:
-            raise ValueError(f"is {number}; it must be between {low} and {high}")
-        return number
-
-    return parse
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError(f"is {text!r}; it must be a number of seconds") from None
-    if not 0 < number <= 7 * 86400:
-        raise ValueError(f"is {text}; it must be more than 0 and at most a week of seconds")
-    return number
-
-
-def _ports(text: str) -> tuple[int, ...]:
-    port = _integer(0, 65535)
-    ports = tuple(port(part) for part in _words(text))
-    if not ports:
-        raise ValueError("names no port")
-    return ports
-
-
-def _switch(text: str) -> bool:
-    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
-    if text.lower() not in words:
-        raise ValueError(f"is {text!r}; it must be true or false")
-    return words[text.lower()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,117 +48,101 @@ class Setting:
         return "--" + self.name.replace("_", "-")
 
 
-def _optional_path(text: str) -> Path | None:
-    return _path(text) if text else None
-
-
-def _web_address(text: str) -> str:
-    parts = urlsplit(text)
-    if text and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
-        raise ValueError(f"is {text!r}; it must be an http or https address")
-    return text.rstrip("/")
-
-
-def _key(text: str) -> str:
-    """Never repeated in a message."""
-    if not re.fullmatch(r"[\x21-\x7e]{0,1024}", text):
-        raise ValueError("must be at most 1024 printable ASCII characters, without spaces")
-    return text
-
-
 def _under_data(name: str) -> Callable[[Mapping[str, Any]], str]:
     return lambda known: str(known["data_dir"] / name)
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("data_dir", _path, "./data", "everything the service writes, unless set apart below", "DIR"),
+    Setting("data_dir", kind.path, "./data", "everything the service writes, unless set apart below", "DIR"),
     Setting("database_url", str, lambda s: f"sqlite:///{s['data_dir'] / 'trainyard.db'}",
             "where jobs, metrics and accounts are kept: SQLite, or postgresql+psycopg://USER@HOST/NAME", "URL"),
-    Setting("config_dir", _path, _under_data("configs"), "generated training configurations", "DIR"),
-    Setting("log_dir", _path, _under_data("logs"), "job logs", "DIR"),
-    Setting("output_dir", _path, _under_data("training_runs"), "job outputs", "DIR"),
-    Setting("diffusion_pipe_root", _path, str(BUNDLED_TRAINER),
+    Setting("config_dir", kind.path, _under_data("configs"), "generated training configurations", "DIR"),
+    Setting("log_dir", kind.path, _under_data("logs"), "job logs", "DIR"),
+    Setting("output_dir", kind.path, _under_data("training_runs"), "job outputs", "DIR"),
+    Setting("diffusion_pipe_root", kind.path, str(BUNDLED_TRAINER),
             "a diffusion-pipe checkout; its train.py is run unmodified (default: the bundled small trainer)", "DIR"),
-    Setting("diffusion_pipe_python", _interpreter, sys.executable,
+    Setting("diffusion_pipe_python", kind.interpreter, sys.executable,
             "the interpreter of that install's own environment (default: the service's)", "FILE"),
-    Setting("diffusion_pipe_launcher", _choice("auto", "deepspeed", "python"), "auto",
+    Setting("diffusion_pipe_launcher", kind.one_of("auto", "deepspeed", "python"), "auto",
             "how train.py is started: through the deepspeed launcher, plainly, or what is there"),
-    Setting("kraken_python", _interpreter, sys.executable,
+    Setting("kraken_python", kind.interpreter, sys.executable,
             "the interpreter that has kraken; `make kraken` makes one (default: the service's)", "FILE"),
-    Setting("script_python", _interpreter, sys.executable,
+    Setting("script_python", kind.interpreter, sys.executable,
             "the interpreter of scripts that name none (default: the service's)", "FILE"),
-    Setting("yolo_python", _interpreter, sys.executable,
+    Setting("yolo_python", kind.interpreter, sys.executable,
             "the interpreter that has ultralytics (default: the service's)", "FILE"),
-    Setting("allowed_roots", _paths, lambda s: str(s["data_dir"] / "workspace"),
+    Setting("allowed_roots", kind.paths, lambda s: str(s["data_dir"] / "workspace"),
             "where client-supplied paths may point, separated by ':' (default: <data>/workspace)", "DIRS"),
-    Setting("stop_grace", _seconds, "120", "seconds a graceful stop waits for the trainer to save", "SECONDS"),
-    Setting("stall_seconds", _seconds, "120",
+    Setting("stop_grace", kind.seconds, "120", "seconds a graceful stop waits for the trainer to save", "SECONDS"),
+    Setting("stall_seconds", kind.seconds, "120",
             "seconds of silence without CPU use after a final traceback before a hung trainer is ended", "SECONDS"),
-    Setting("florence2_dir", _optional_path, "", "captioner florence2: a local Florence-2 (PromptGen) model", "DIR"),
-    Setting("openai_base_url", _web_address, "",
+    Setting("florence2_dir", kind.optional_path, "",
+            "captioner florence2: a local Florence-2 (PromptGen) model", "DIR"),
+    Setting("openai_base_url", kind.web_address, "",
             "captioner openai: an OpenAI-compatible endpoint that takes pictures (http://localhost:8000/v1)", "URL"),
     Setting("openai_model", str, "", "captioner openai: the model's name there", "NAME"),
-    Setting("openai_api_key", _key, "", "captioner openai: its key, if it asks for one", also="DASHSCOPE_API_KEY",
+    Setting("openai_api_key", kind.key, "", "captioner openai: its key, if it asks for one", also="DASHSCOPE_API_KEY",
             secret=True),
-    Setting("caption_detector", _optional_path, "", "captioner detector: weights of a YOLO model", "FILE"),
-    Setting("max_upload_bytes", _integer(1, 1 << 50), str(50 * 1024**3), "largest request body", "BYTES"),
-    Setting("max_archive_bytes", _integer(1, 1 << 50), str(100 * 1024**3),
+    Setting("caption_detector", kind.optional_path, "", "captioner detector: weights of a YOLO model", "FILE"),
+    Setting("max_upload_bytes", kind.integer(1, 1 << 50), str(50 * 1024**3), "largest request body", "BYTES"),
+    Setting("max_archive_bytes", kind.integer(1, 1 << 50), str(100 * 1024**3),
             "largest size of an uploaded archive's files, unpacked", "BYTES"),
-    Setting("max_archive_files", _integer(1, 10_000_000), "200000",
+    Setting("max_archive_files", kind.integer(1, 10_000_000), "200000",
             "most files in an uploaded archive or an imported directory", "N"),
-    Setting("max_dataset_bytes", _integer(1, 1 << 50), str(50 * 1024**3),
+    Setting("max_dataset_bytes", kind.integer(1, 1 << 50), str(50 * 1024**3),
             "largest size of an uploaded YOLO dataset, unpacked", "BYTES"),
-    Setting("prepare_seconds", _seconds, "3600", "longest time that preparing a YOLO dataset may take", "SECONDS"),
-    Setting("infer_device", _choice("auto", "cpu"), "auto",
+    Setting("prepare_seconds", kind.seconds, "3600", "longest time that preparing a YOLO dataset may take", "SECONDS"),
+    Setting("infer_device", kind.one_of("auto", "cpu"), "auto",
             "auto: inference takes a GPU that is free and that no job waits for, else the CPU"),
-    Setting("infer_models", _integer(1, 1000), "4", "models that inference keeps loaded", "N"),
-    Setting("infer_idle", _seconds, "300",
+    Setting("infer_models", kind.integer(1, 1000), "4", "models that inference keeps loaded", "N"),
+    Setting("infer_idle", kind.seconds, "300",
             "seconds after which inference unloads a model, and ends its process, that nobody used", "SECONDS"),
-    Setting("infer_memory", _integer(1 << 28, 1 << 50), str(4 * 1024**3),
+    Setting("infer_memory", kind.integer(1 << 28, 1 << 50), str(4 * 1024**3),
             "bytes of memory that the inference process may use beyond its libraries", "BYTES"),
-    Setting("infer_seconds", _seconds, "60",
+    Setting("infer_seconds", kind.seconds, "60",
             "seconds without a sign of life after which the inference process is ended", "SECONDS"),
-    Setting("infer_keep", _seconds, "604800", "seconds for which results of inference are kept", "SECONDS"),
-    Setting("infer_image_bytes", _integer(1, 1 << 30), str(32 * 1024**2), "largest image for inference", "BYTES"),
-    Setting("infer_video_bytes", _integer(1, 1 << 50), str(2 * 1024**3), "largest video for inference", "BYTES"),
-    Setting("infer_video_seconds", _seconds, "3600", "longest video for inference", "SECONDS"),
-    Setting("auth", _choice("auto", "required", "off"), "auto",
+    Setting("infer_keep", kind.seconds, "604800", "seconds for which results of inference are kept", "SECONDS"),
+    Setting("infer_image_bytes", kind.integer(1, 1 << 30), str(32 * 1024**2), "largest image for inference", "BYTES"),
+    Setting("infer_video_bytes", kind.integer(1, 1 << 50), str(2 * 1024**3), "largest video for inference", "BYTES"),
+    Setting("infer_video_seconds", kind.seconds, "3600", "longest video for inference", "SECONDS"),
+    Setting("auth", kind.one_of("auto", "required", "off"), "auto",
             "auto: the local operator needs no token on loopback; required: everybody; off: nobody, loopback only"),
-    Setting("insecure", _switch, "false", "allow --auth off on an address other than loopback"),
+    Setting("insecure", kind.switch, "false", "allow --auth off on an address other than loopback"),
     Setting("host", str, "127.0.0.1", "address to listen on"),
-    Setting("port", _ports, "8080", "port to listen on; may be repeated; 0 takes a free one"),
-    Setting("threads", _integer(1, 512), "16", "threads that answer requests, besides those of open streams", "N"),
-    Setting("workers", _integer(1, 512), "2", "jobs at a time that hold no GPU", "N"),
-    Setting("reserve_cpu", _integer(0, 4096), "0", "cores that jobs may not lease", "N"),
-    Setting("reserve_memory", _integer(0, 1 << 50), "0", "bytes of memory that jobs may not lease", "BYTES"),
-    Setting("max_running_per_user", _integer(0, 10**6), "0", "jobs at a time of one user; 0: no limit", "N"),
-    Setting("max_queued_per_user", _integer(0, 10**6), "0", "waiting jobs of one user; 0: no limit", "N"),
-    Setting("on_failure", _choice("continue", "hold"), "continue",
+    Setting("port", kind.ports, "8080", "port to listen on; may be repeated; 0 takes a free one"),
+    Setting("threads", kind.integer(1, 512), "16", "threads that answer requests, besides those of open streams", "N"),
+    Setting("workers", kind.integer(1, 512), "2", "jobs at a time that hold no GPU", "N"),
+    Setting("reserve_cpu", kind.integer(0, 4096), "0", "cores that jobs may not lease", "N"),
+    Setting("reserve_memory", kind.integer(0, 1 << 50), "0", "bytes of memory that jobs may not lease", "BYTES"),
+    Setting("max_running_per_user", kind.integer(0, 10**6), "0", "jobs at a time of one user; 0: no limit", "N"),
+    Setting("max_queued_per_user", kind.integer(0, 10**6), "0", "waiting jobs of one user; 0: no limit", "N"),
+    Setting("on_failure", kind.one_of("continue", "hold"), "continue",
             "hold: when a job fails, what its owner has waiting is held back until it is released"),
-    Setting("executor", _choice("local", "slurm", "ray"), "local",
+    Setting("executor", kind.one_of("local", "slurm", "ray"), "local",
             "where jobs run: on this machine, or on a Slurm or Ray cluster"),
-    Setting("shared_dir", _paths, "",
+    Setting("shared_dir", kind.paths, "",
             "directories that this machine and every node of the cluster see under the same path, separated by ':'; "
             "what jobs read and write lies there", "DIRS"),
-    Setting("node_python", _interpreter, "",
+    Setting("node_python", kind.interpreter, "",
             "the interpreter on the nodes that watches over a job (default: the service's own)", "FILE"),
-    Setting("slurm_partition", slurm_name, "", "Slurm's partition for jobs (default: Slurm's own)", "NAME"),
-    Setting("slurm_account", slurm_name, "", "the account that Slurm charges jobs to", "NAME"),
-    Setting("slurm_qos", slurm_name, "", "Slurm's quality of service for jobs", "NAME"),
-    Setting("slurm_extra", flags, "", "further flags of sbatch, as in a shell: --constraint=a100 --mem=16G", "FLAGS"),
-    Setting("slurm_allow", choices, "",
+    Setting("slurm_partition", kind.slurm_name, "", "Slurm's partition for jobs (default: Slurm's own)", "NAME"),
+    Setting("slurm_account", kind.slurm_name, "", "the account that Slurm charges jobs to", "NAME"),
+    Setting("slurm_qos", kind.slurm_name, "", "Slurm's quality of service for jobs", "NAME"),
+    Setting("slurm_extra", kind.flags, "",
+            "further flags of sbatch, as in a shell: --constraint=a100 --mem=16G", "FLAGS"),
+    Setting("slurm_allow", kind.choices, "",
             "what a job may choose for itself: partition=debug,partition=gpu,qos=high,account=vision", "WORDS"),
-    Setting("slurm_nice", _integer(0, 10**6), "100",
+    Setting("slurm_nice", kind.integer(0, 10**6), "100",
             "how much lower Slurm ranks a job for each level of priority below 10; 0: priorities are not handed on",
             "N"),
-    Setting("ray_address", _web_address, "", "Ray's dashboard: http://head:8265", "URL"),
-    Setting("ray_token", _key, "", "the token of a Ray that asks for one (RAY_AUTH_MODE=token)", secret=True),
-    Setting("trusted_hosts", _words, "", "further Host names to answer to, separated by commas", "NAMES"),
-    Setting("cors_origins", _words, "", "web origins whose pages may use the API, separated by commas", "ORIGINS"),
-    Setting("webhook_allowed_hosts", _words, "",
+    Setting("ray_address", kind.web_address, "", "Ray's dashboard: http://head:8265", "URL"),
+    Setting("ray_token", kind.key, "", "the token of a Ray that asks for one (RAY_AUTH_MODE=token)", secret=True),
+    Setting("trusted_hosts", kind.words, "", "further Host names to answer to, separated by commas", "NAMES"),
+    Setting("cors_origins", kind.words, "", "web origins whose pages may use the API, separated by commas", "ORIGINS"),
+    Setting("webhook_allowed_hosts", kind.words, "",
             "hosts, host:port, addresses or networks off the public internet that webhooks may go to, "
             "separated by commas", "HOSTS"),
-    Setting("log_format", _choice("text", "json"), "text", "the service's own log, on standard error"),
+    Setting("log_format", kind.one_of("text", "json"), "text", "the service's own log, on standard error"),
     Setting("fault", str, "", "for tests: the named crash point ends the service like a SIGKILL", "NAME"),
 )  # fmt: skip
 
@@ -307,7 +224,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         if shown == sys.executable or shown.startswith(str(ROOT)):
             shown = ""
         text = row.help + (f" (default: {shown})" if shown else "") + f" [{row.variable}]"
-        if row.parse is _switch:
+        if row.parse is kind.switch:
             parser.add_argument(row.flag, dest=row.name, action="store_const", const="true",
                                 default=argparse.SUPPRESS, help=text)  # fmt: skip
         else:
@@ -363,10 +280,10 @@ def _from_file(named: str | None, data_dir: Path) -> Mapping[str, str]:
 
 
 def _text(row: Setting, value: object) -> str:
-    if isinstance(value, list) and row.parse is flags:
+    if isinstance(value, list) and row.parse is kind.flags:
         return shlex.join(map(str, value))
     if isinstance(value, list):
-        return (os.pathsep if row.parse is _paths else ",").join(str(part) for part in value)
+        return (os.pathsep if row.parse is kind.paths else ",").join(str(part) for part in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
