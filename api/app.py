@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 import time
 from collections.abc import Mapping
 from threading import Event
@@ -12,9 +10,7 @@ from threading import Event
 from flask import Flask
 from flask_smorest import Api
 
-from api.engines import build_engines, child_environment, pages_of
-from api.executors import build_executor
-from api.models.room import Room
+from api.core import build_core
 from api.routes import annotations as annotation_routes
 from api.routes import (
     auth,
@@ -40,43 +36,21 @@ from api.routes import queue as queue_routes
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
 from api.routes.standby import install_standby
-from api.services.accounts import AccountService
 from api.services.captions import Captions
 from api.services.container import Services
 from api.services.datasets import Datasets
 from api.services.deliveries import Deliverer, Sender
-from api.services.document_import import DocumentFiles, Ingestion
 from api.services.documents import DocumentService
-from api.services.endings import Endings, in_turn
-from api.services.engine_queue import EngineQueue
-from api.services.engines.preprocessing import Keys
-from api.services.executors.base import ClusterExecutor
-from api.services.feed import EventWatch, Feed
-from api.services.fitting import ClusterFitting, Fitting, MachineFitting
 from api.services.gpus.base import GpuSource
-from api.services.gpus.cluster import ClusterSource
-from api.services.gpus.desk import GpuDesk
-from api.services.gpus.monitor import GpuMonitor
-from api.services.gpus.nvml import NvmlSource
 from api.services.history import History
-from api.services.jobs import JobService
-from api.services.leadership import Leadership
-from api.services.machine import MachineMonitor, usable_cores, usable_memory
 from api.services.ocr_training import OcrTrainingService
-from api.services.ocr_training_end import model_keeper
 from api.services.plain_logs import PlainLogs
-from api.services.prelabel import Prelabel, Proposals
-from api.services.prepared import PreparedDatasets
+from api.services.prelabel import Prelabel
 from api.services.preprocessing import PreprocessingService
-from api.services.queue import QueueDesk, QueueService
-from api.services.store.database import Database
-from api.services.supervisor import Limits, Parts, Supervisor
+from api.services.queue import QueueService
 from api.services.webhooks import WebhookService
-from api.services.workspaces import Workspaces
 from api.services.yolo_charts import YoloCharts
 from api.services.yolo_model_jobs import YoloModelJobs
-from api.services.yolo_models import YoloModels
-from api.services.yolo_registration import ModelRegistrar, require_dataset
 from api.services.yolo_train_server import TrainServer
 from api.services.yolo_training import YoloTraining
 from api.settings import SettingError, Settings
@@ -89,23 +63,6 @@ from api.yolo import build_inference, build_model_uploads, build_train_sets, bui
 
 log = logging.getLogger(__name__)
 MAX_STREAMS = 128
-
-
-def machine_room(settings: Settings) -> Room:
-    """What jobs may have of this machine, besides its GPUs."""
-    cores, memory = usable_cores(settings.reserve_cpu), usable_memory(settings.reserve_memory)
-    if not cores:
-        raise SettingError("TRAINYARD_RESERVE_CPU leaves no core for jobs")
-    if not memory:
-        raise SettingError("TRAINYARD_RESERVE_MEMORY leaves no memory for jobs")
-    return Room(places=settings.workers, cores=cores, memory=memory)
-
-
-def build_leadership(settings: Settings, db: Database, feed: Feed, accounts: AccountService) -> Leadership:
-    """Where another service may write the same database, its events are looked for."""
-    lock = db.backend.supervisor_lock()
-    shared = () if lock is None else (EventWatch(db, feed).look,)
-    return Leadership(settings.data_dir, lock, standing_by=(accounts.flush_usage,), always=shared)
 
 
 def _arm(settings: Settings) -> None:
@@ -123,126 +80,42 @@ def _webhook_hosts(settings: Settings) -> Permitted:
         raise SettingError(f"TRAINYARD_WEBHOOK_ALLOWED_HOSTS names {problem}") from None
 
 
-def _directories(settings: Settings) -> Workspaces:
-    """Made, where they are not there yet."""
-    workspaces = Workspaces(settings.data_dir, settings.config_dir, settings.log_dir, settings.output_dir)
-    workspaces.prepare()
-    spool = settings.data_dir / "tmp"
-    spool.mkdir(exist_ok=True, mode=0o700)
-    tempfile.tempdir = str(spool)  # of the whole process: large form parts and unsent answers go to the data volume
-    for root in settings.allowed_roots:
-        if root == settings.data_dir / "workspace":
-            root.mkdir(exist_ok=True)
-    return workspaces
-
-
 def build_services(settings: Settings, environ: Mapping[str, str], gpu_source: GpuSource | None = None) -> Services:
     """Everything of one service, not yet started. `gpu_source`: instead of the driver."""
     _arm(settings)
     permitted = _webhook_hosts(settings)
-    workspaces = _directories(settings)
-    db = Database(settings.database_url)
-    db.prepare()
-    keys = Keys()
-    prepared = PreparedDatasets(db, settings.data_dir / "datasets", ended=keys.forget)
-    engines = build_engines(settings, pages_of(db), prepared.directory, keys)
-    executor, feed = build_executor(settings, environ), Feed()
-    cluster = executor if isinstance(executor, ClusterExecutor) else None
-    machine = MachineMonitor(settings.data_dir)
-    source = gpu_source or (
-        NvmlSource(environ.get("CUDA_VISIBLE_DEVICES")) if cluster is None else ClusterSource(cluster.state)
-    )
-    monitor = GpuMonitor(source, also=(machine.turn,))
-    files = DocumentFiles(settings.data_dir)
-    files.prepare()
-    ingestion = Ingestion(db, files)
-    limits = Limits(settings.stop_grace, settings.stall_seconds, hold_on_failure=settings.on_failure == "hold")
-    models = YoloModels(db, settings.data_dir)
-    registrar = ModelRegistrar(db, models)
-    endings = Endings(
-        {"kraken": model_keeper(files), "preprocessing": prepared.on_end, "ultralytics": registrar.on_end},
-        settlers={"ocr_import": ingestion, "ultralytics": in_turn(registrar.settle, Proposals(db))},
-        again={"preprocessing": prepared.reserve, "ultralytics": require_dataset},
-    )
-    parts = Parts(db, engines, executor, workspaces, feed, limits, child_environment(environ), endings)
-    accounts = AccountService(db)
-    path = environ.get("PATH", os.defpath)
-    yolo = build_yolo(settings, db, accounts, path)
-    train_sets = build_train_sets(settings, yolo.datasets, path)
-    history = History(db, workspaces)
-    room = machine_room(settings)
-    supervisor = Supervisor(
-        parts,
-        lambda: queue.offer(),
-        chores=(
-            accounts.flush_usage,
-            ingestion.sweep,
-            lambda: jobs.forget_requests(),
-            lambda: preparing.tidy(),
-            lambda: inference.tidy(),
-        ),
-    )
-    gpus = GpuDesk(monitor, db, lambda: supervisor.own_pids() | inference.process.pids())
-    inference = build_inference(settings, db, accounts, models, gpus, environ)
-    per_user = settings.max_running_per_user
-    handed = None if supervisor.handover is None else EngineQueue(parts, supervisor.handover)
-    queue = QueueDesk(db, gpus, lambda: room, per_user=per_user, engine=handed, cluster=cluster)
-    fitting: Fitting = MachineFitting(gpus, room) if cluster is None else ClusterFitting(cluster)
-    jobs = JobService(
-        db,
-        engines,
-        executor,
-        supervisor,
-        workspaces,
-        feed,
-        gpus,
-        grace=settings.stop_grace,
-        fitting=fitting,
-        max_queued=settings.max_queued_per_user,
-        endings=endings,
-    )
-    roots = AllowedRoots(settings.allowed_roots)
-    preparing = PreprocessingService(jobs, prepared, keys)
+    core = build_core(settings, environ, gpu_source)
+    db, accounts, jobs, gpus = core.db, core.accounts, core.jobs, core.gpus
+    catalogue = core.catalogue
+    models, prepared = catalogue.models, catalogue.prepared
+    roots, weights = AllowedRoots(settings.allowed_roots), settings.data_dir / "weights"
+    yolo, inference = build_yolo(core), build_inference(core)
+    preparing = PreprocessingService(jobs, prepared, catalogue.keys)
+    core.supervisor.attend(preparing.tidy, inference.tidy)
+    gpus.also_ours(inference.process.pids)
+    # fmt: off
     return Services(
-        settings=settings,
-        db=db,
-        accounts=accounts,
-        jobs=jobs,
-        queue=queue,
-        datasets=Datasets((yolo.datasets.find, prepared.readable)),
-        orders=QueueService(db, jobs, gpus, feed, supervisor.wake),
-        history=history,
-        plain_logs=PlainLogs(workspaces),
-        documents=DocumentService(db, jobs, accounts, ingestion, roots),
-        ocr=OcrTrainingService(db, jobs, accounts, files),
-        preprocessing=preparing,
-        prepared=prepared,
-        captions=Captions(prepared),
-        gpus=gpus,
-        machine=machine,
-        engines=engines,
-        supervisor=supervisor,
-        cluster=cluster,
+        settings=settings, version=VERSION, started_at=time.time(), closing=Event(),
+        db=db, accounts=accounts, leadership=core.leadership, feed=core.feed, streams=Streams(MAX_STREAMS),
+        jobs=jobs, engines=core.engines, supervisor=core.supervisor, cluster=core.cluster,
+        gpus=gpus, machine=core.machine,
+        queue=core.queue, orders=QueueService(db, jobs, gpus, core.feed, core.supervisor.wake),
+        history=History(db, core.workspaces), plain_logs=PlainLogs(core.workspaces),
         webhooks=WebhookService(db, Deliverer(db, Sender(permitted)), permitted),
-        leadership=build_leadership(settings, db, feed, accounts),
-        yolo=yolo.datasets,
-        models=models,
-        trainings=YoloTraining(jobs, yolo.datasets, yolo.label_files, models, accounts, settings.data_dir / "weights"),
-        annotations=yolo.annotations,
-        label_files=yolo.label_files,
-        labels=yolo.labels,
+        datasets=Datasets((yolo.datasets.find, prepared.readable)),
+        preprocessing=preparing, prepared=prepared, captions=Captions(prepared),
+        documents=DocumentService(db, jobs, accounts, catalogue.ingestion, roots),
+        ocr=OcrTrainingService(db, jobs, accounts, catalogue.files),
+        yolo=yolo.datasets, annotations=yolo.annotations, label_files=yolo.label_files, labels=yolo.labels,
         prelabel=Prelabel(yolo.annotations, yolo.datasets, models, jobs),
-        model_uploads=build_model_uploads(settings, db, accounts, models, engines, path),
+        trainings=YoloTraining(jobs, yolo.datasets, yolo.label_files, models, accounts, weights),
+        train_server=TrainServer(db, jobs, build_train_sets(core, yolo.datasets), gpus, weights, roots),
+        models=models, model_uploads=build_model_uploads(core),
         model_jobs=YoloModelJobs(db, jobs, models, yolo.datasets, lambda: bool(gpus.known())),
         charts=YoloCharts(db, models, settings.data_dir / "matplotlib"),
         inference=inference,
-        train_server=TrainServer(db, jobs, train_sets, gpus, settings.data_dir / "weights", roots),
-        feed=feed,
-        streams=Streams(MAX_STREAMS),
-        closing=Event(),
-        started_at=time.time(),
-        version=VERSION,
     )
+    # fmt: on
 
 
 def start(services: Services) -> None:

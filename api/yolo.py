@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from api.services.accounts import AccountService
+from api.core import Core
 from api.services.annotations import Annotations
-from api.services.engines.base import Engine
 from api.services.executors.short import ShortExecutor
 from api.services.executors.warm import WarmExecutor
-from api.services.gpus.desk import GpuDesk
 from api.services.infer_files import InferFiles
 from api.services.infer_gpu import InferGpu
 from api.services.infer_process import InferLimits, InferProcess
@@ -19,15 +15,13 @@ from api.services.infer_sessions import InferSessions
 from api.services.inference import Inference, SizeLimits
 from api.services.label_import import LabelImport
 from api.services.label_upload import LabelUpload
-from api.services.store.database import Database
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_files import YoloFiles
 from api.services.yolo_labels import LabelFiles
 from api.services.yolo_model_upload import YoloModelUploads
-from api.services.yolo_models import YoloModels
 from api.services.yolo_prepare import Preparer
 from api.services.yolo_train_sets import TrainSets
-from api.settings import ROOT, Settings
+from api.settings import ROOT
 from api.utils.paths import AllowedRoots
 from api.utils.zips import ZipLimits
 
@@ -44,31 +38,24 @@ class Yolo:
     labels: LabelUpload
 
 
-def build_yolo(settings: Settings, db: Database, accounts: AccountService, path: str) -> Yolo:
-    """`path`: where children look for programs."""
+def build_yolo(core: Core) -> Yolo:
+    settings, db = core.settings, core.db
     most = settings.max_archive_files
     limits = ZipLimits(most, settings.max_dataset_bytes, ratio=MOST_RATIO)
     files = YoloFiles(settings.data_dir, limits)
-    runner = ShortExecutor(ROOT, path)
+    runner = ShortExecutor(ROOT, core.path)
     preparer = Preparer(db, files, runner, seconds=settings.prepare_seconds, most_files=most)
     written, roots = LabelFiles(db, files), AllowedRoots(settings.allowed_roots)
-    datasets = YoloDatasets(db, accounts, files, preparer, roots, written, most_files=most)
+    datasets = YoloDatasets(db, core.accounts, files, preparer, roots, written, most_files=most)
     made = Annotations(db, datasets, LabelImport(db, files), written)
     return Yolo(datasets, made, written, LabelUpload(db, made, written, limits))
 
 
-def build_inference(
-    settings: Settings,
-    db: Database,
-    accounts: AccountService,
-    models: YoloModels,
-    gpus: GpuDesk,
-    environ: Mapping[str, str],
-) -> Inference:
-    path, libraries = environ.get("PATH", os.defpath), environ.get("LD_LIBRARY_PATH", "")
+def build_inference(core: Core) -> Inference:
+    settings, db = core.settings, core.db
     process = InferProcess(
-        WarmExecutor(ROOT, settings.yolo_python, path, libraries),
-        InferGpu(db, gpus, settings.infer_device == "auto" and settings.executor == "local"),
+        WarmExecutor(ROOT, settings.yolo_python, core.path, core.environ.get("LD_LIBRARY_PATH", "")),
+        InferGpu(db, core.gpus, settings.infer_device == "auto" and settings.executor == "local"),
         InferLimits(
             settings.infer_models,
             settings.infer_idle,
@@ -82,23 +69,17 @@ def build_inference(
     )
     sessions = InferSessions(db, InferFiles(settings.data_dir), keep=settings.infer_keep)
     sizes = SizeLimits(settings.infer_image_bytes, settings.infer_video_bytes)
-    return Inference(process, models, sessions, accounts, sizes)
+    return Inference(process, core.catalogue.models, sessions, core.accounts, sizes)
 
 
-def build_model_uploads(
-    settings: Settings,
-    db: Database,
-    accounts: AccountService,
-    models: YoloModels,
-    engines: Mapping[str, Engine],
-    path: str,
-) -> YoloModelUploads:
-    runner = ShortExecutor(ROOT, path, python=settings.yolo_python)
-    return YoloModelUploads(db, accounts, models, runner, engines["ultralytics"].availability)
+def build_model_uploads(core: Core) -> YoloModelUploads:
+    runner = ShortExecutor(ROOT, core.path, python=core.settings.yolo_python)
+    engine = core.engines["ultralytics"]
+    return YoloModelUploads(core.db, core.accounts, core.catalogue.models, runner, engine.availability)
 
 
-def build_train_sets(settings: Settings, datasets: YoloDatasets, path: str) -> TrainSets:
-    """`path`: where children look for programs."""
+def build_train_sets(core: Core, datasets: YoloDatasets) -> TrainSets:
+    settings = core.settings
     roots = AllowedRoots((*settings.allowed_roots, settings.data_dir / "datasets"))
-    runner, most = ShortExecutor(ROOT, path), settings.max_archive_files
+    runner, most = ShortExecutor(ROOT, core.path), settings.max_archive_files
     return TrainSets(settings.data_dir, runner, datasets, roots, seconds=settings.prepare_seconds, most_files=most)

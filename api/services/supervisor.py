@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,8 +81,7 @@ class Parts:
 
 
 class Supervisor:
-    """Owns the workers. `offer` says what jobs may have now (leases are not its business);
-    `chores` are small things that want doing now and then, by a thread that may write."""
+    """Owns the workers. `offer` says what jobs may have now: leases are not its business."""
 
     def __init__(
         self,
@@ -91,13 +90,12 @@ class Supervisor:
         *,
         clock: Callable[[], float] = time.time,
         interval: float = 0.2,
-        chores: Sequence[Callable[[], None]] = (),
     ) -> None:
         self.parts = parts
         self.clock = clock
         self.interval = interval
         self._offer = offer
-        self._chores = tuple(chores)
+        self._chores: tuple[Callable[[], None], ...] = ()
         self._workers: dict[str, Worker] = {}
         self._unfollowed: set[str] = set()
         self._lock = threading.Lock()
@@ -110,6 +108,10 @@ class Supervisor:
             self.handover = Handover(parts, self._ports_in_use, lambda: offer().per_user)
 
     # ---- life
+
+    def attend(self, *chores: Callable[[], None]) -> None:
+        """Small things that want doing now and then, by a thread that may write."""
+        self._chores += chores
 
     def start(self) -> None:
         """Re-adopts what is alive, and only then accepts new work. May come again after a `close` that was true."""

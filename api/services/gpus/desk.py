@@ -58,10 +58,14 @@ class GpuView:
 class GpuDesk:
     """Answers at once: the driver is asked by the monitor's own thread."""
 
-    def __init__(self, monitor: GpuMonitor, db: Database, own_pids: Callable[[], Set[int]]) -> None:
+    def __init__(self, monitor: GpuMonitor, db: Database, *own_pids: Callable[[], Set[int]]) -> None:
         self.monitor = monitor
         self._db = db
-        self._own_pids = own_pids
+        self._own_pids = list(own_pids)
+
+    def also_ours(self, pids: Callable[[], Set[int]]) -> None:
+        """Further processes that are not strangers on a GPU."""
+        self._own_pids.append(pids)
 
     def view(self) -> GpuView:
         snapshot = self.monitor.snapshot()
@@ -71,7 +75,7 @@ class GpuDesk:
         return GpuView(
             snapshot,
             {gpu: GpuHolder(job_id, engine) for gpu, (job_id, engine) in held.items()},
-            self._own_pids(),
+            frozenset().union(*(pids() for pids in self._own_pids)),
             {gpu.index: drained[gpu.uuid] for gpu in snapshot.gpus if gpu.uuid and gpu.uuid in drained},
         )
 
