@@ -16,8 +16,6 @@ from api.routes.blueprint import Blueprint
 from api.routes.http import enveloped
 
 View = Callable[..., Response]
-Examples = dict[tuple[str, str], dict[str, Any]]
-TIMESTAMP = 1795258464  # of all examples
 
 
 class Mirrored:
@@ -64,18 +62,3 @@ class Mirrored:
             return function
 
         return register
-
-
-def mirrored_examples(bare: Examples) -> Examples:
-    """Examples of the bare paths, and the same in envelopes for their twins."""
-    twins = {
-        (method, f"/api/v1{path}"): {place: _enveloped(place, example) for place, example in examples.items()}
-        for (method, path), examples in bare.items()
-    }
-    return {**bare, **twins}
-
-
-def _enveloped(place: str, example: Any) -> Any:
-    if not place.isdigit():
-        return example
-    return {"code": int(place), "message": "success", "data": example, "timestamp": TIMESTAMP}

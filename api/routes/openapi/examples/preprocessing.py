@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-WHEN = 1795267966
+from api.routes.openapi.examples.answers import Examples, enveloped
+
 ID = "prep_20261121_133243_3c3f39f6"
 ROOT = "/srv/trainyard/datasets"
 _P = "/api/v1/preprocessing"
-
-
-def _answer(data: Any, message: str = "success", code: int = 200) -> dict[str, Any]:
-    return {"code": code, "message": message, "data": data, "timestamp": WHEN}
 
 
 START = {
@@ -100,14 +97,14 @@ TOML = {
     "total_steps": 60,
     "warnings": [],
 }
-_TAKEN = _answer({"dataset_name": "cats"}, "there is a dataset 'cats' already; choose another name", 409)
-_MAKING = _answer(None, f"dataset cats is being made by job {ID}", 409)
+_TAKEN = enveloped({"dataset_name": "cats"}, "there is a dataset 'cats' already; choose another name", 409)
+_MAKING = enveloped(None, f"dataset cats is being made by job {ID}", 409)
 _D = f"{_P}/datasets/{{dataset_name}}"
 
-PREPROCESSING_EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
+EXAMPLES: Examples = {
     ("post", f"{_P}/start"): {
         "request": START,
-        "202": _answer(
+        "202": enveloped(
             {
                 "preprocessing_id": ID,
                 "dataset_name": "cats",
@@ -121,42 +118,42 @@ PREPROCESSING_EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         ),
         "409": _TAKEN,
     },
-    ("get", f"{_P}/status/{{preprocessing_id}}"): {"200": _answer(STATUS)},
+    ("get", f"{_P}/status/{{preprocessing_id}}"): {"200": enveloped(STATUS)},
     ("post", f"{_P}/cancel/{{preprocessing_id}}"): {
-        "200": _answer(CANCELLED, "cancelled"),
-        "409": _answer({"task_id": ID}, f"job {ID} has already ended: completed", 409),
+        "200": enveloped(CANCELLED, "cancelled"),
+        "409": enveloped({"task_id": ID}, f"job {ID} has already ended: completed", 409),
     },
-    ("get", f"{_P}/datasets"): {"200": _answer({"datasets": [DATASET], "total": 1})},
-    ("get", _D): {"200": _answer(DATASET)},
+    ("get", f"{_P}/datasets"): {"200": enveloped({"datasets": [DATASET], "total": 1})},
+    ("get", _D): {"200": enveloped(DATASET)},
     ("delete", _D): {
-        "200": _answer({"dataset_name": "cats"}, "deleted"),
-        "409": _answer({"task_id": "train_20261121_134001_9b2f4c1d"}, "job train_20261121_134001_9b2f4c1d uses "
+        "200": enveloped({"dataset_name": "cats"}, "deleted"),
+        "409": enveloped({"task_id": "train_20261121_134001_9b2f4c1d"}, "job train_20261121_134001_9b2f4c1d uses "
                        "dataset cats", 409),
     },
-    ("get", f"{_P}/check/{{dataset_name}}"): {"200": _answer({"exists": True, **DATASET})},
+    ("get", f"{_P}/check/{{dataset_name}}"): {"200": enveloped({"exists": True, **DATASET})},
     ("get", f"{_D}/items"): {
-        "200": _answer({"dataset_name": "cats", "items": [ITEM], "total": 3}),
+        "200": enveloped({"dataset_name": "cats", "items": [ITEM], "total": 3}),
         "409": _MAKING,
     },
     ("get", f"{_D}/items/{{number}}/caption"): {
-        "200": _answer({"dataset_name": "cats", "number": 1, "caption": "sks a cat on a mat"}),
+        "200": enveloped({"dataset_name": "cats", "number": 1, "caption": "sks a cat on a mat"}),
         "409": _MAKING,
     },
     ("put", f"{_D}/items/{{number}}/caption"): {
         "request": {"caption": "sks a cat asleep on a mat"},
-        "200": _answer({"dataset_name": "cats", "number": 1, "caption": "sks a cat asleep on a mat"}),
+        "200": enveloped({"dataset_name": "cats", "number": 1, "caption": "sks a cat asleep on a mat"}),
         "409": _MAKING,
     },
     ("get", f"{_D}/items/{{number}}/media"): {"409": _MAKING},
     ("get", f"{_D}/items/{{number}}/thumbnail"): {"409": _MAKING},
     ("post", f"{_D}/captions"): {
         "request": {"find": "sks", "replace": "zwx"},
-        "200": _answer({"dataset_name": "cats", "items": 3, "changed": 3, "left_empty": []}),
+        "200": enveloped({"dataset_name": "cats", "items": 3, "changed": 3, "left_empty": []}),
         "409": _MAKING,
     },
     ("post", f"{_D}/toml"): {
         "request": {"micro_batch_size_per_gpu": 1, "epochs": 20},
-        "200": _answer(TOML),
+        "200": enveloped(TOML),
         "409": _MAKING,
     },
 }  # fmt: skip

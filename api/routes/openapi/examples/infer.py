@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.routes.mirrored import Examples, mirrored_examples
+from api.routes.openapi.examples.answers import Examples, mirrored
 
 MODEL = "model_20240115_123456"
 SESSION = "session_20240115_123456_a1b2c3d4"
@@ -88,4 +88,4 @@ BARE: Examples = {
         "200": {"ok": True, "message": "Inference session deleted successfully"}
     },
 }
-INFER_EXAMPLES = mirrored_examples(BARE)
+EXAMPLES = mirrored(BARE)

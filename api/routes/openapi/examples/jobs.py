@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.routes.examples import ID, WHEN, _answer
+from api.routes.openapi.examples.answers import WHEN, Examples, enveloped
+from api.routes.openapi.examples.training import ID
 
 _J = "/api/v1/training/jobs"
 JOB_ID = "job-k3x5q2mz"
@@ -68,11 +69,11 @@ def _done(data: Any, message: str = "success") -> dict[str, Any]:
     return {"code": 0, "message": message, "data": data, "timestamp": WHEN}
 
 
-JOB_EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
+EXAMPLES: Examples = {
     ("post", _J): {
         "request": CREATE,
         "201": _done({key: ITEM[key] for key in ("job_id", "name", "status", "created_at")}, "训练任务创建成功"),
-        "507": _answer(
+        "507": enveloped(
             {
                 "short_of": ["gpus"],
                 "required_gpus": 2,
@@ -92,14 +93,14 @@ JOB_EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("get", f"{_J}/{{job_id}}"): {"200": _done(DETAIL)},
     ("post", f"{_J}/{{job_id}}/stop"): {
         "200": _done(None, "训练任务停止中"),
-        "409": _answer({"task_id": JOB_ID}, f"job {JOB_ID} has already ended: completed", 409),
+        "409": enveloped({"task_id": JOB_ID}, f"job {JOB_ID} has already ended: completed", 409),
     },
-    ("delete", f"{_J}/{{job_id}}"): {"409": _answer(None, f"job {JOB_ID} runs; stop it first", 409)},
+    ("delete", f"{_J}/{{job_id}}"): {"409": enveloped(None, f"job {JOB_ID} runs; stop it first", 409)},
     ("get", f"{_J}/{{job_id}}/logs"): {
         "200": _done({"logs": ["Epoch 1/100, Loss: 0.5234", "Epoch 2/100, Loss: 0.4123"]})
     },
     ("get", "/api/v1/queue"): {
-        "200": _answer(
+        "200": enveloped(
             {
                 "jobs": [
                     {
@@ -120,23 +121,23 @@ JOB_EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("patch", "/api/v1/training/{task_id}"): {
         "request": {"priority": 5},
-        "200": _answer(PLACE, "priority changed"),
-        "409": _answer(None, f"job {JOB_ID} does not wait: it is running", 409),
+        "200": enveloped(PLACE, "priority changed"),
+        "409": enveloped(None, f"job {JOB_ID} does not wait: it is running", 409),
     },
     ("post", "/api/v1/training/hold/{task_id}"): {
-        "200": _answer(HELD, "held"),
-        "409": _answer(None, f"job {JOB_ID} does not wait: it is running", 409),
+        "200": enveloped(HELD, "held"),
+        "409": enveloped(None, f"job {JOB_ID} does not wait: it is running", 409),
     },
     ("post", "/api/v1/training/release/{task_id}"): {
-        "200": _answer(PLACE, "released"),
-        "409": _answer(None, f"job {JOB_ID} does not wait: it is running", 409),
+        "200": enveloped(PLACE, "released"),
+        "409": enveloped(None, f"job {JOB_ID} does not wait: it is running", 409),
     },
     ("put", "/api/v1/gpu/{gpu_id}/drain"): {
         "request": {"reason": "a fan is broken"},
-        "200": _answer({"gpu_id": 1, "drained": DRAINED}),
+        "200": enveloped({"gpu_id": 1, "drained": DRAINED}),
     },
     ("delete", "/api/v1/gpu/{gpu_id}/drain"): {
-        "200": _answer({"gpu_id": 1, "drained": None}),
-        "409": _answer(None, "GPU 1 is not drained", 409),
+        "200": enveloped({"gpu_id": 1, "drained": None}),
+        "409": enveloped(None, "GPU 1 is not drained", 409),
     },
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.routes.mirrored import Examples, mirrored_examples
+from api.routes.openapi.examples.answers import Examples, mirrored
 
 ID = "ds_20240115_123456_5f2c8a1b"
 UPLOADED: dict[str, Any] = {
@@ -82,4 +82,4 @@ BARE: Examples = {
     },
     ("delete", "/datasets/{dataset_id}"): {"200": {"ok": True, "message": "Dataset deleted successfully"}},
 }
-YOLO_EXAMPLES = mirrored_examples(BARE)
+EXAMPLES = mirrored(BARE)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.routes.openapi.examples.answers import Examples
+
 NAME = "insulator"
 TASK = "train_20261121_164012_5f2c8a1b"
 CLEARED = {"message": "Cache cleared", "clear_cache_success": [NAME], "clear_cache_failed": {}}
 TERMINATED: dict[str, Any] = {"200": {"message": "Process terminated"}, "202": {"message": "Terminating"}}
 
-TRAIN_SERVER_EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
+EXAMPLES: Examples = {
     ("post", "/start"): {
         "request": {
             "model_name": NAME,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.routes.examples_yolo import CLASSES
-from api.routes.examples_yolo import ID as DATASET
-from api.routes.mirrored import Examples, mirrored_examples
+from api.routes.openapi.examples.answers import Examples, mirrored
+from api.routes.openapi.examples.yolo import CLASSES
+from api.routes.openapi.examples.yolo import ID as DATASET
 
 ID = "task_20240115_123456_9b0d3c5e"
 AT = "2024-01-15T12:34:56.000Z"
@@ -107,4 +107,4 @@ BARE: Examples = {
         },
     },
 }
-ANNOTATION_EXAMPLES = mirrored_examples(BARE)
+EXAMPLES = mirrored(BARE)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from api.routes.openapi.examples.answers import Examples, enveloped
 
-WHEN = 1795259583
 _W = "/api/v1/webhooks"
 _ONE = f"{_W}/{{webhook_id}}"
-
-
-def _answer(data: Any, message: str = "success", code: int = 200) -> dict[str, Any]:
-    return {"code": code, "message": message, "data": data, "timestamp": WHEN}
 
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # the specification's example
@@ -65,25 +60,25 @@ TEST = {
 PAGE = {"total": 1, "limit": 50, "offset": 0, "has_more": False}
 WAITING = {**DELIVERY, "state": "pending", "next_attempt_at": "2026-11-21T12:00:00.000Z"}
 
-WEBHOOKS: dict[tuple[str, str], dict[str, Any]] = {
+EXAMPLES: Examples = {
     ("post", _W): {
         "request": {
             "url": WEBHOOK["url"],
             "events": WEBHOOK["events"],
             "description": WEBHOOK["description"],
         },
-        "201": _answer({**WEBHOOK, "secret": SECRET}, "webhook made; its secret is shown only now", 201),
+        "201": enveloped({**WEBHOOK, "secret": SECRET}, "webhook made; its secret is shown only now", 201),
     },
-    ("get", _W): {"200": _answer({"webhooks": [WEBHOOK], "pagination": PAGE})},
-    ("get", _ONE): {"200": _answer(WEBHOOK)},
-    ("patch", _ONE): {"request": {"enabled": True}, "200": _answer(WEBHOOK, "webhook changed")},
-    ("delete", _ONE): {"200": _answer({"id": 3}, "webhook deleted")},
+    ("get", _W): {"200": enveloped({"webhooks": [WEBHOOK], "pagination": PAGE})},
+    ("get", _ONE): {"200": enveloped(WEBHOOK)},
+    ("patch", _ONE): {"request": {"enabled": True}, "200": enveloped(WEBHOOK, "webhook changed")},
+    ("delete", _ONE): {"200": enveloped({"id": 3}, "webhook deleted")},
     ("post", f"{_ONE}/rotate-secret"): {
         "request": {},
-        "200": _answer({**WEBHOOK, "secret": SECRET}, "secret changed; it is shown only now"),
+        "200": enveloped({**WEBHOOK, "secret": SECRET}, "secret changed; it is shown only now"),
     },
-    ("post", f"{_ONE}/test"): {"200": _answer(TEST)},
-    ("get", f"{_ONE}/deliveries"): {"200": _answer({"deliveries": [DELIVERY], "pagination": PAGE})},
-    ("get", f"{_ONE}/deliveries/{{delivery_id}}"): {"200": _answer(DETAIL)},
-    ("post", f"{_ONE}/deliveries/{{delivery_id}}/redeliver"): {"202": _answer(WAITING, "it will be sent again", 202)},
+    ("post", f"{_ONE}/test"): {"200": enveloped(TEST)},
+    ("get", f"{_ONE}/deliveries"): {"200": enveloped({"deliveries": [DELIVERY], "pagination": PAGE})},
+    ("get", f"{_ONE}/deliveries/{{delivery_id}}"): {"200": enveloped(DETAIL)},
+    ("post", f"{_ONE}/deliveries/{{delivery_id}}/redeliver"): {"202": enveloped(WAITING, "it will be sent again", 202)},
 }

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.routes.webhook_examples import WEBHOOKS
+from api.routes.openapi.examples.answers import Examples, enveloped
 
-WHEN = 1795259583
 ID = "train_20261121_111249_3471c10c"
 RUN = f"/srv/trainyard/training_runs/{ID}/20261121_11-12-56"
-
-
-def _answer(data: Any, message: str = "success", code: int = 200) -> dict[str, Any]:
-    return {"code": code, "message": message, "data": data, "timestamp": WHEN}
 
 
 MODEL = {"checkpoint_path": "/models/sd_xl_base_1.0.safetensors", "dtype": "bfloat16"}
@@ -181,58 +176,14 @@ LINE = {
     "epoch": 3,
     "step": 48,
 }
-GPU = {
-    "gpu_id": 0,
-    "uuid": "GPU-5f2c8a1b-93aa-4c0e-8e57-2f1d6f6f1a55",
-    "name": "NVIDIA GeForce RTX 4090",
-    "memory_total": 24564,
-    "memory_used": 18210,
-    "memory_free": 6354,
-    "memory_utilization": 74.1,
-    "utilization_gpu": 98,
-    "temperature": 66,
-    "power_usage": 301.5,
-    "power_limit": 450.0,
-    "status": "training",
-    "current_task": ID,
-    "drained": None,
-    "task_type": "diffusion_pipe",
-    "task_progress": 50.0,
-    "estimated_remaining_time": 9.1,
-    "processes": [{"pid": 31277, "name": "python", "memory_mb": 17900, "run_id": ID}],
-    "driver_version": "570.124.06",
-    "cuda_version": "12.8",
-}
-GPU_SUMMARY = {
-    "total_gpus": 2,
-    "available_gpus": 1,
-    "busy_gpus": 1,
-    "total_memory": 49128,
-    "available_memory": 24120,
-}
-USER = {"id": 2, "name": "ana", "role": "member", "builtin": False, "created_at": "2026-11-20T08:30:00.000Z"}
-PERSON = {"id": 2, "name": "ana", "role": "member"}
-TOKEN = {
-    "id": 7,
-    "user_id": 2,
-    "label": "notebook",
-    "scopes": ["read", "run"],
-    "created_at": "2026-11-21T11:13:03.874Z",
-    "last_used_at": None,
-    "expires_at": "2027-02-19T11:13:03.874Z",
-    "revoked_at": None,
-}
-WORKSPACE = {"id": 1, "name": "vision", "created_at": "2026-11-20T08:31:00.000Z"}
-SECRET = "ty_7_UHNz9IBcS_l7fXkPdhFTD39TIXouSLfqyxmVcEaMJAc"  # of nobody
-
-_T, _A = "/api/v1/training", "/api/v1/auth"
+_T = "/api/v1/training"
 
 #: method and path: `request` and, by status, what is answered
-EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
+EXAMPLES: Examples = {
     ("post", f"{_T}/start"): {
         "request": START,
-        "201": _answer(STARTED, "training queued", 201),
-        "409": _answer(
+        "201": enveloped(STARTED, "training queued", 201),
+        "409": enveloped(
             {
                 "gpu_id": 0,
                 "current_task": ID,
@@ -242,7 +193,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
             f"busy: GPU 0 by job {ID}",
             409,
         ),
-        "507": _answer(
+        "507": enveloped(
             {
                 "short_of": ["gpus"],
                 "required_gpus": 4,
@@ -258,7 +209,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("post", f"{_T}/stop/{{task_id}}"): {
         "request": {"force": False},
-        "200": _answer(
+        "200": enveloped(
             {
                 "task_id": ID,
                 "status": "stopped",
@@ -271,17 +222,17 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
             },
             "stopped",
         ),
-        "409": _answer({"task_id": ID}, f"job {ID} has already ended: completed", 409),
+        "409": enveloped({"task_id": ID}, f"job {ID} has already ended: completed", 409),
     },
     ("get", f"{_T}/list"): {
-        "200": _answer(
+        "200": enveloped(
             {"tasks": [ITEM], "pagination": {"total": 1, "limit": 50, "offset": 0, "has_more": False}},
         )
     },
-    ("get", f"{_T}/{{task_id}}"): {"200": _answer(DETAIL)},
+    ("get", f"{_T}/{{task_id}}"): {"200": enveloped(DETAIL)},
     ("post", f"{_T}/preview"): {
         "request": START,
-        "200": _answer(
+        "200": enveloped(
             {
                 "model_type": START["model_type"],
                 "config": CONFIG,
@@ -293,14 +244,14 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         ),
     },
     ("get", f"{_T}/{{task_id}}/request"): {
-        "200": _answer({"task_id": ID, "path": f"{_T}/start", "body": START, "left_out": ["config.output_dir"]})
+        "200": enveloped({"task_id": ID, "path": f"{_T}/start", "body": START, "left_out": ["config.output_dir"]})
     },
     ("delete", f"{_T}/{{task_id}}"): {
-        "200": _answer({"task_id": ID}, "deleted"),
-        "409": _answer(None, f"job {ID} runs; stop it first", 409),
+        "200": enveloped({"task_id": ID}, "deleted"),
+        "409": enveloped(None, f"job {ID} runs; stop it first", 409),
     },
     ("get", f"{_T}/{{task_id}}/progress"): {
-        "200": _answer(
+        "200": enveloped(
             {
                 "task_id": ID,
                 "status": "running",
@@ -314,7 +265,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         )
     },
     ("get", f"{_T}/{{task_id}}/metrics"): {
-        "200": _answer(
+        "200": enveloped(
             {
                 "task_id": ID,
                 "metric": "loss",
@@ -326,7 +277,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         )
     },
     ("get", f"{_T}/{{task_id}}/metrics/names"): {
-        "200": _answer(
+        "200": enveloped(
             {
                 "task_id": ID,
                 "metrics": [
@@ -342,7 +293,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         )
     },
     ("get", f"{_T}/{{task_id}}/logs"): {
-        "200": _answer(
+        "200": enveloped(
             {
                 "task_id": ID,
                 "log_file": f"/srv/trainyard/logs/{ID}.log",
@@ -353,7 +304,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         )
     },
     ("get", f"{_T}/{{task_id}}/logs/search"): {
-        "200": _answer(
+        "200": enveloped(
             {
                 "task_id": ID,
                 "query": "epoch",
@@ -364,9 +315,9 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
             }
         )
     },
-    ("get", f"{_T}/{{task_id}}/checkpoints"): {"200": _answer({"task_id": ID, "checkpoints": [STATE, WEIGHTS]})},
+    ("get", f"{_T}/{{task_id}}/checkpoints"): {"200": enveloped({"task_id": ID, "checkpoints": [STATE, WEIGHTS]})},
     ("get", f"{_T}/{{task_id}}/artifacts"): {
-        "200": _answer(
+        "200": enveloped(
             {
                 "task_id": ID,
                 "directory": f"/srv/trainyard/training_runs/{ID}",
@@ -383,177 +334,13 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("post", f"{_T}/resume/{{task_id}}"): {
         "request": {"checkpoint": "global_step16"},
-        "200": _answer(
+        "200": enveloped(
             {**STARTED, "checkpoints": {**STARTED["checkpoints"], "last_saved": "global_step16"}}, "training queued"
         ),
-        "409": _answer(None, f"job {ID} has no checkpoint to resume from; restart it instead", 409),
+        "409": enveloped(None, f"job {ID} has no checkpoint to resume from; restart it instead", 409),
     },
     ("post", f"{_T}/restart/{{task_id}}"): {
-        "200": _answer(STARTED, "training queued"),
-        "409": _answer(None, f"job {ID} has not ended: it is running", 409),
+        "200": enveloped(STARTED, "training queued"),
+        "409": enveloped(None, f"job {ID} has not ended: it is running", 409),
     },
-    ("get", "/api/v1/gpu/status"): {"200": _answer({"gpus": [GPU], "summary": GPU_SUMMARY})},
-    ("get", "/api/v1/gpu/summary"): {"200": _answer(GPU_SUMMARY)},
-    ("get", "/api/v1/gpu/available"): {
-        "200": _answer(
-            {
-                "available_gpus": [
-                    {
-                        "gpu_id": 1,
-                        "name": "NVIDIA GeForce RTX 4090",
-                        "memory_total": 24564,
-                        "memory_free": 24120,
-                        "status": "available",
-                        "recommended_for": ["yolo", "ocr", "captioning", "lora-sdxl", "lora-video"],
-                    },
-                ],
-                "total_available": 1,
-            }
-        )
-    },
-    ("get", "/api/v1/gpu/{gpu_id}/details"): {
-        "200": _answer(
-            {
-                **GPU,
-                "history": [
-                    {
-                        "timestamp": "2026-11-21T11:13:03.000Z",
-                        "memory_used": 18210,
-                        "utilization_gpu": 98,
-                        "temperature": 66,
-                        "power_usage": 301.5,
-                    },
-                ],
-            }
-        )
-    },
-    ("get", "/api/v1/system/overview"): {
-        "200": _answer(
-            {
-                "system": {
-                    "cpu_count": 16,
-                    "cpu_usage": 52.7,
-                    "memory_total": 67430301696,
-                    "memory_used": 21474836480,
-                    "memory_available": 45955465216,
-                    "disk_total": 1000204886016,
-                    "disk_used": 412316860416,
-                    "disk_free": 587888025600,
-                },
-                "gpus": {"total": 2, "available": 1, "busy": 1},
-                "tasks": {"total": 3, "queued": 1, "running": 1, "completed": 1, "failed": 0, "stopped": 0},
-                "queue": {"waiting": 1, "oldest_wait_seconds": 14.8},
-                "executor": "local",
-                "uptime": 86400.5,
-                "version": "0.1.0",
-            }
-        )
-    },
-    ("get", "/api/v1/engines"): {
-        "200": _answer(
-            {
-                "engines": [
-                    {
-                        "name": "diffusion_pipe",
-                        "available": True,
-                        "version": "bundled",
-                        "reason": None,
-                        "parameters": {
-                            "$schema": "https://json-schema.org/draft/2020-12/schema",
-                            "type": "object",
-                            "required": ["model_type", "dataset"],
-                            "properties": {"model_type": {"type": "string", "enum": ["flux", "sdxl", "wan"]}},
-                        },
-                    },
-                    {
-                        "name": "script",
-                        "available": True,
-                        "version": "env-3f9a1c07",
-                        "reason": None,
-                        "parameters": {
-                            "$schema": "https://json-schema.org/draft/2020-12/schema",
-                            "type": "object",
-                            "required": ["script_path"],
-                            "properties": {"script_path": {"type": "string", "pattern": "^/"}},
-                        },
-                    },
-                    {
-                        "name": "kraken",
-                        "available": True,
-                        "version": "7.1.1",
-                        "reason": None,
-                        "parameters": {
-                            "$schema": "https://json-schema.org/draft/2020-12/schema",
-                            "type": "object",
-                            "required": ["task", "model_id", "document_ids"],
-                            "properties": {"task": {"type": "string", "enum": ["train", "segtrain", "test"]}},
-                        },
-                    },
-                ]
-            }
-        )
-    },
-    ("post", f"{_A}/session"): {
-        "201": _answer({"csrf_token": "3f1c9a0b7d2e4856"}, "session opened", 201),
-    },
-    ("post", "/api/token-auth/"): {
-        "request": {"username": "ana", "password": "correct horse battery staple"},
-        "200": {"token": SECRET},
-        "400": {"password": ["This field is required."]},
-    },
-    ("post", f"{_A}/login"): {
-        "request": {"username": "ana", "password": "correct horse battery staple"},
-        "200": _answer({"token": SECRET, "csrf_token": "o3vQ2m9yT0a8", "user": USER}, "signed in"),
-        "400": _answer(
-            {"non_field_errors": ["Unable to log in with provided credentials."]},
-            "Unable to log in with provided credentials.",
-            400,
-        ),
-    },
-    ("post", f"{_A}/logout"): {"200": _answer(None, "signed out")},
-    ("get", f"{_A}/me"): {
-        "200": _answer(
-            {
-                "user": PERSON,
-                "via": "token",
-                "scopes": ["read", "run"],
-                "workspaces": [WORKSPACE],
-                "csrf_token": None,
-            }
-        )
-    },
-    ("post", f"{_A}/password"): {
-        "request": {"password": "correct horse battery staple", "new_password": "a better one of mine"},
-        "200": _answer(None, "password changed"),
-    },
-    ("get", f"{_A}/users"): {"200": _answer({"users": [USER]})},
-    ("post", f"{_A}/users"): {
-        "request": {"name": "ana", "password": "correct horse battery staple", "role": "member"},
-        "201": _answer(USER, "user added", 201),
-    },
-    ("patch", f"{_A}/users/{{user_id}}"): {
-        "request": {"role": "admin"},
-        "200": _answer({**USER, "role": "admin"}, "user changed"),
-    },
-    ("delete", f"{_A}/users/{{user_id}}"): {"200": _answer({"id": 2}, "user removed")},
-    ("get", f"{_A}/tokens"): {"200": _answer({"tokens": [TOKEN]})},
-    ("post", f"{_A}/tokens"): {
-        "request": {"label": "notebook", "scopes": ["run"], "expires_days": 90},
-        "201": _answer({**TOKEN, "token": SECRET}, "token made; it is shown only now", 201),
-    },
-    ("delete", f"{_A}/tokens/{{token_id}}"): {
-        "200": _answer({**TOKEN, "revoked_at": "2026-11-21T12:00:00.000Z"}, "token revoked")
-    },
-    ("get", f"{_A}/workspaces"): {"200": _answer({"workspaces": [WORKSPACE]})},
-    ("post", f"{_A}/workspaces"): {
-        "request": {"name": "vision"},
-        "201": _answer(WORKSPACE, "workspace added", 201),
-    },
-    ("get", f"{_A}/workspaces/{{workspace_id}}/members"): {"200": _answer({"members": [PERSON]})},
-    ("post", f"{_A}/workspaces/{{workspace_id}}/members"): {
-        "request": {"name": "ana"},
-        "201": _answer(USER, "member added", 201),
-    },
-    ("delete", f"{_A}/workspaces/{{workspace_id}}/members/{{user_id}}"): {"200": _answer({"id": 2}, "member removed")},
-    **WEBHOOKS,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.routes.mirrored import Examples, mirrored_examples
+from api.routes.openapi.examples.answers import Examples, mirrored
 
 ID = "model_20240115_123456"
 JOB = "job_20240115_123456_5f2c"
@@ -143,4 +143,4 @@ BARE: Examples = {
     ("get", f"{ONE}/validations"): {"200": {"validations": [VALIDATION]}},
     ("get", f"{ONE}/validations/{{job_id}}"): {"200": VALIDATION},
 }
-MODEL_EXAMPLES = mirrored_examples(BARE)
+EXAMPLES = mirrored(BARE)

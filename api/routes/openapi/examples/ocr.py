@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-WHEN = 1795259583
+from api.routes.openapi.examples.answers import Examples, enveloped
+
 _O = "/api/v1/ocr"
 _D = f"{_O}/documents/{{document_id}}"
 _M = f"{_O}/models/{{model_id}}"
-
-
-def _answer(data: Any, message: str = "success", code: int = 200) -> dict[str, Any]:
-    return {"code": code, "message": message, "data": data, "timestamp": WHEN}
 
 
 def _page(total: int) -> dict[str, Any]:
@@ -182,7 +179,7 @@ QUALITY = {
     },
 }
 
-EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
+EXAMPLES: Examples = {
     ("post", f"{_O}/documents"): {
         "request": {
             "name": "Hebrew_Ashkenazy_Test_v1",
@@ -190,41 +187,41 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
             "language": "he",
             "read_direction": "rtl",
         },
-        "201": _answer({**DOCUMENT, **NONE_YET}, "document added", 201),
+        "201": enveloped({**DOCUMENT, **NONE_YET}, "document added", 201),
     },
     ("get", f"{_O}/documents"): {
-        "200": _answer({"documents": [{**DOCUMENT, **COUNTS}], "pagination": _page(1)}),
+        "200": enveloped({"documents": [{**DOCUMENT, **COUNTS}], "pagination": _page(1)}),
     },
-    ("get", _D): {"200": _answer({**DOCUMENT, **COUNTS})},
-    ("delete", _D): {"200": _answer({"document_id": 4}, "document removed")},
-    ("get", f"{_D}/parts"): {"200": _answer({"parts": [PART], "pagination": _page(56)})},
-    ("get", f"{_D}/lines"): {"200": _answer({"lines": [LINE], "pagination": _page(3979)})},
-    ("get", f"{_D}/parts/{{part_id}}/lines"): {"200": _answer({"lines": [LINE], "pagination": _page(2)})},
+    ("get", _D): {"200": enveloped({**DOCUMENT, **COUNTS})},
+    ("delete", _D): {"200": enveloped({"document_id": 4}, "document removed")},
+    ("get", f"{_D}/parts"): {"200": enveloped({"parts": [PART], "pagination": _page(56)})},
+    ("get", f"{_D}/lines"): {"200": enveloped({"lines": [LINE], "pagination": _page(3979)})},
+    ("get", f"{_D}/parts/{{part_id}}/lines"): {"200": enveloped({"lines": [LINE], "pagination": _page(2)})},
     ("patch", f"{_D}/lines/{{line_id}}"): {
         "request": {"text": "ברוך אתה"},
-        "200": _answer(LINE, "line changed"),
+        "200": enveloped(LINE, "line changed"),
     },
     ("post", f"{_D}/import"): {
         "application/json": {"path": "/srv/trainyard/workspace/ashkenazy"},
         "multipart/form-data": {"file": "ashkenazy.zip"},
-        "200": _answer({"part": PART, "task": None}, "imported"),
-        "202": _answer({"part": None, "task": QUEUED}, "import queued", 202),
+        "200": enveloped({"part": PART, "task": None}, "imported"),
+        "202": enveloped({"part": None, "task": QUEUED}, "import queued", 202),
     },
-    ("get", f"{_O}/imports/{{import_id}}"): {"200": _answer(IMPORTED)},
+    ("get", f"{_O}/imports/{{import_id}}"): {"200": enveloped(IMPORTED)},
     ("post", f"{_O}/models"): {
         "request": {"name": "Hebrew_Ashkenazy_Test_v5", "job": "segment"},
-        "201": _answer(NEW_MODEL, "model added", 201),
+        "201": enveloped(NEW_MODEL, "model added", 201),
     },
-    ("get", f"{_O}/models"): {"200": _answer({"models": [MODEL], "pagination": _page(1)})},
-    ("get", _M): {"200": _answer(MODEL)},
-    ("delete", _M): {"200": _answer({"model_id": 7}, "model removed")},
+    ("get", f"{_O}/models"): {"200": enveloped({"models": [MODEL], "pagination": _page(1)})},
+    ("get", _M): {"200": enveloped(MODEL)},
+    ("delete", _M): {"200": enveloped({"model_id": 7}, "model removed")},
     ("post", f"{_M}/train"): {
         "request": {"document_ids": [4], "epochs": 50, "lrate": 0.0002, "batch_size": 1, "augment": False},
-        "201": _answer(STARTED, "queued", 201),
+        "201": enveloped(STARTED, "queued", 201),
     },
     ("post", f"{_M}/evaluate"): {
         "request": {"document_id": 4},
-        "201": _answer({**STARTED, "task_id": 346}, "queued", 201),
+        "201": enveloped({**STARTED, "task_id": 346}, "queued", 201),
     },
     ("get", "/api/models/{model_id}/training-status/"): {"200": STATUS},
     ("get", "/api/training/active/"): {"200": ACTIVE},

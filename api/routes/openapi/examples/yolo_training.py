@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.routes.mirrored import Examples, mirrored_examples
+from api.routes.openapi.examples.answers import Examples, mirrored
 
 ID = "job_20240115_123456_5f2c"
 DATASET = "ds_20240115_123456_5f2c8a1b"
@@ -81,4 +81,4 @@ BARE: Examples = {
     ("get", "/logs/tail"): {"200": {"offset": 1024, "lines": [*LINES, "[2024-01-15T12:35:00] Loss: 0.5234"]}},
     ("get", "/logs/lines"): {"200": {"lines": LINES, "total": 1000, "returned": 2}},
 }
-TRAINING_EXAMPLES = mirrored_examples(BARE)
+EXAMPLES = mirrored(BARE)
