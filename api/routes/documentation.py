@@ -11,7 +11,7 @@ from pathlib import Path
 from flask import Blueprint, Flask, Response, current_app, send_from_directory
 from flask_smorest import Api
 
-from api.models.schemas.training import FieldErrorsSchema
+from api.models.schemas.answers import FieldErrorsSchema
 from api.routes.http import enveloped, json_response
 from api.routes.openapi.errors import BARE_ERROR, ERROR, ERRORS, TOKEN, error_response
 from api.routes.openapi.operations import METHODS, complete, complete_body, name_parameters

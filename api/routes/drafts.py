@@ -10,8 +10,9 @@ from flask import Response
 from api.models.dialect import JOBS, PREPROCESSING, TRAINING_V1, YOLO_PLATFORM
 from api.models.job import Job
 from api.models.schemas import drafts as schemas
+from api.models.schemas.answers import TooFewSchema
 from api.models.schemas.preprocessing import PreprocessingStartSchema
-from api.models.schemas.training import StartSchema, TooFewSchema
+from api.models.schemas.training import StartSchema
 from api.routes.blueprint import Blueprint
 from api.routes.http import actor, answer, enveloped, services
 from api.routes.training import spec_of

@@ -9,7 +9,7 @@ from flask import Response
 from api.models.dialect import JOBS
 from api.models.job import Attempt, Job, JobSpec, JobStatus, Resources
 from api.models.schemas import jobs as schemas
-from api.models.schemas.training import TooFewSchema
+from api.models.schemas.answers import TooFewSchema
 from api.routes.blueprint import Blueprint
 from api.routes.http import IDEMPOTENCY_KEY, actor, answer, enveloped, idempotency, services
 from api.services.engines.script.environment import environment_id

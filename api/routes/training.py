@@ -13,6 +13,8 @@ from api.models.dialect import TRAINING_V1
 from api.models.events import Axis, Level, LineType
 from api.models.job import Job, JobSpec, JobStatus, Resources
 from api.models.schemas import training as schemas
+from api.models.schemas import training_logs as log_schemas
+from api.models.schemas.answers import TooFewSchema
 from api.routes import render
 from api.routes.blueprint import Blueprint
 from api.routes.files import artifact_list, send_artifact
@@ -31,7 +33,7 @@ blueprint = Blueprint("training", __name__, url_prefix="/api/v1/training", descr
 @blueprint.arguments(schemas.StartSchema)
 @blueprint.response(201, enveloped(schemas.StartAnswerSchema))
 @blueprint.alt_response(409, schema=enveloped(schemas.BusySchema), description="the explicit GPU is busy")
-@blueprint.alt_response(507, schema=enveloped(schemas.TooFewSchema), description="fewer GPUs than asked exist")
+@blueprint.alt_response(507, schema=enveloped(TooFewSchema), description="fewer GPUs than asked exist")
 @blueprint.doc(parameters=[IDEMPOTENCY_KEY])
 def start(body: dict[str, Any]) -> Response:
     """Start a diffusion-pipe training."""
@@ -226,8 +228,8 @@ def _span_filter(query: dict[str, Any], since: datetime | None, until: datetime 
 
 
 @blueprint.get("/<task:task_id>/logs")
-@blueprint.arguments(schemas.LogsQuery, location="query")
-@blueprint.response(200, enveloped(schemas.LogsAnswerSchema))
+@blueprint.arguments(log_schemas.LogsQuery, location="query")
+@blueprint.response(200, enveloped(log_schemas.LogsAnswerSchema))
 def logs(query: dict[str, Any], task_id: str) -> Response:
     """The last lines, those after a byte cursor, or those beside a line."""
     job, history = _job(task_id), services().history
@@ -252,8 +254,8 @@ def logs(query: dict[str, Any], task_id: str) -> Response:
 
 
 @blueprint.get("/<task:task_id>/logs/search")
-@blueprint.arguments(schemas.SearchQuery, location="query")
-@blueprint.response(200, enveloped(schemas.SearchAnswerSchema))
+@blueprint.arguments(log_schemas.SearchQuery, location="query")
+@blueprint.response(200, enveloped(log_schemas.SearchAnswerSchema))
 def search(query: dict[str, Any], task_id: str) -> Response:
     """Lines that contain a keyword (letter case aside), or match a regular expression."""
     job = _job(task_id)
@@ -274,7 +276,7 @@ def search(query: dict[str, Any], task_id: str) -> Response:
 
 
 @blueprint.get("/<task:task_id>/logs/stream")
-@blueprint.arguments(schemas.LogFilterQuery, location="query")
+@blueprint.arguments(log_schemas.LogFilterQuery, location="query")
 def stream_logs(query: dict[str, Any], task_id: str) -> Response:
     """The log as it comes, until the job has ended.
 

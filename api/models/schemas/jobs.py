@@ -5,9 +5,9 @@ from __future__ import annotations
 from marshmallow import ValidationError, fields, validate
 
 from api.models.dialect import JOBS
+from api.models.schemas.answers import FailureSchema
 from api.models.schemas.base import MAX_INT, Answer, Strict, choice, integer, name, query_integer, text
 from api.models.schemas.placement import PlacementSchema
-from api.models.schemas.training import FailureSchema
 
 FRAMEWORKS = ("pytorch", "tensorflow")
 STATUSES = tuple(JOBS.words.values())

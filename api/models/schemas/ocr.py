@@ -8,9 +8,9 @@ from marshmallow import fields, validate
 
 from api.models.job import JobStatus
 from api.models.ocr import Direction, ModelJob
+from api.models.schemas.answers import PaginationSchema, number_or_null, text_or_null, whole_or_null
 from api.models.schemas.base import Answer, Strict, StrictBoolean, StrictInteger, choice, integer, name, query_integer
 from api.models.schemas.base import text as text_field
-from api.models.schemas.training import PaginationSchema
 
 STATES = ["Queued", "Running", "Finished", "Crashed", "Canceled"]
 STATUSES = ["excellent", "good", "fair", "poor"]
@@ -19,18 +19,6 @@ LONGEST_TEXT = 100_000  # characters of a line
 
 def _row(**kwargs: object) -> fields.Integer:
     return integer(1, **kwargs)  # type: ignore[arg-type]
-
-
-def _text(description: str) -> fields.String:
-    return fields.String(allow_none=True, metadata={"description": description})
-
-
-def _whole(description: str) -> fields.Integer:
-    return fields.Integer(allow_none=True, metadata={"description": description})
-
-
-def _number(description: str) -> fields.Float:
-    return fields.Float(allow_none=True, metadata={"description": description})
 
 
 def _percent() -> fields.Float:
@@ -137,9 +125,9 @@ class DocumentPartSchema(Answer):
     position = fields.Integer(metadata={"description": "from 1"})
     name = fields.String(metadata={"description": "the image's, with the folders of the import"})
     image_available = fields.Boolean()
-    width = _whole("pixels")
-    height = _whole("pixels")
-    xml_name = _text("the file that described it")
+    width = whole_or_null("pixels")
+    height = whole_or_null("pixels")
+    xml_name = text_or_null("the file that described it")
     lines_count = fields.Integer()
     with_baseline = fields.Integer()
     with_polygon = fields.Integer()
@@ -160,7 +148,7 @@ class DocumentLineSchema(Answer):
     line_id = fields.Integer()
     part_id = fields.Integer()
     position = fields.Integer(metadata={"description": "from 1, within its part"})
-    external_id = _text("its id in the file that described it")
+    external_id = text_or_null("its id in the file that described it")
     baseline = _points()
     boundary = _points()
     text = fields.String()
@@ -181,12 +169,12 @@ class DocumentImportSchema(Answer):
     task_id = fields.Integer(metadata={"description": "also under /api/v1/training/{task_id}"})
     document_id = fields.Integer()
     status = choice(*JobStatus)
-    files_done = _whole("files that were read or could not be")
-    files_total = _whole("files to read")
-    pages = _whole("once it has ended: pages that were taken")
-    lines = _whole("lines read so far")
-    images = _whole("once it has ended: images that were taken")
-    failed = _whole("files that could not be read")
+    files_done = whole_or_null("files that were read or could not be")
+    files_total = whole_or_null("files to read")
+    pages = whole_or_null("once it has ended: pages that were taken")
+    lines = whole_or_null("lines read so far")
+    images = whole_or_null("once it has ended: images that were taken")
+    failed = whole_or_null("files that could not be read")
     problems = fields.List(fields.String(), metadata={"description": "the first 100 of them; the job's log has all"})
     error_message = fields.String(allow_none=True)
 
@@ -210,8 +198,8 @@ class OcrModelSchema(Answer):
     owner_id = fields.Integer()
     workspace_id = fields.Integer(allow_none=True)
     file_available = fields.Boolean()
-    file_size_mb = _number("MiB; null: never trained")
-    accuracy = _number("0 to 1, of the file")
+    file_size_mb = number_or_null("MiB; null: never trained")
+    accuracy = number_or_null("0 to 1, of the file")
     created_at = fields.String()
     updated_at = fields.String()
 
@@ -261,14 +249,14 @@ class TrainingStatusSchema(Answer):
     model_name = fields.String()
     model_type = choice("Segmentation", "Recognition")
     training = fields.Boolean(metadata={"description": "exactly while its job is alive"})
-    training_started_at = _text("of the current or last training")
-    training_duration_seconds = _whole("of the current or last training")
-    training_duration_human = _text("6h 4m 5s")
-    current_epoch = _whole("finished epochs; null before the first report")
-    current_accuracy = _number("0 to 1; null before the first report")
-    accuracy_percent = _number("the same times 100")
+    training_started_at = text_or_null("of the current or last training")
+    training_duration_seconds = whole_or_null("of the current or last training")
+    training_duration_human = text_or_null("6h 4m 5s")
+    current_epoch = whole_or_null("finished epochs; null before the first report")
+    current_accuracy = number_or_null("0 to 1; null before the first report")
+    accuracy_percent = number_or_null("the same times 100")
     data_stats = fields.Nested(DataStatsSchema)
-    file_size_mb = _number("MiB; null: there is no file yet")
+    file_size_mb = number_or_null("MiB; null: there is no file yet")
     recent_tasks = fields.List(fields.Nested(OcrTaskSchema))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from marshmallow import fields
 
 from api.models.gpu import GpuStatus
+from api.models.schemas.answers import number_or_null
 from api.models.schemas.base import Answer, Strict, choice, name, query_integer
 
 MACHINE_FIELDS = (
@@ -17,10 +18,6 @@ MACHINE_FIELDS = (
     "disk_used",
     "disk_free",
 )
-
-
-def _number(description: str) -> fields.Float:
-    return fields.Float(allow_none=True, metadata={"description": description})
 
 
 class AvailableQuery(Strict):
@@ -39,22 +36,22 @@ class GpuSchema(Answer):
     gpu_id = fields.Integer()
     uuid = fields.String(allow_none=True)
     name = fields.String(allow_none=True)
-    memory_total = _number("MB")
-    memory_used = _number("MB")
-    memory_free = _number("MB")
-    memory_utilization = _number("percent")
-    utilization_gpu = _number("percent")
-    temperature = _number("degrees Celsius")
-    power_usage = _number("W")
-    power_limit = _number("W")
+    memory_total = number_or_null("MB")
+    memory_used = number_or_null("MB")
+    memory_free = number_or_null("MB")
+    memory_utilization = number_or_null("percent")
+    utilization_gpu = number_or_null("percent")
+    temperature = number_or_null("degrees Celsius")
+    power_usage = number_or_null("W")
+    power_limit = number_or_null("W")
     status = choice(*GpuStatus)
     drained = fields.String(
         allow_none=True, metadata={"description": "why an admin took it out of service; null: it is in service"}
     )
     current_task = fields.String(allow_none=True)
     task_type = fields.String(allow_none=True)
-    task_progress = _number("percent")
-    estimated_remaining_time = _number("seconds")
+    task_progress = number_or_null("percent")
+    estimated_remaining_time = number_or_null("seconds")
     processes = fields.List(fields.Nested(GpuProcessSchema))
     driver_version = fields.String(allow_none=True)
     cuda_version = fields.String(allow_none=True)
@@ -75,10 +72,10 @@ class GpuStatusSchema(Answer):
 
 class GpuPointSchema(Answer):
     timestamp = fields.String()
-    memory_used = _number("MB")
-    utilization_gpu = _number("percent")
-    temperature = _number("degrees Celsius")
-    power_usage = _number("W")
+    memory_used = number_or_null("MB")
+    utilization_gpu = number_or_null("percent")
+    temperature = number_or_null("degrees Celsius")
+    power_usage = number_or_null("W")
 
 
 class GpuDetailSchema(GpuSchema):
@@ -88,8 +85,8 @@ class GpuDetailSchema(GpuSchema):
 class AvailableGpuSchema(Answer):
     gpu_id = fields.Integer()
     name = fields.String(allow_none=True)
-    memory_total = _number("MB")
-    memory_free = _number("MB")
+    memory_total = number_or_null("MB")
+    memory_free = number_or_null("MB")
     status = choice(GpuStatus.AVAILABLE)
     recommended_for = fields.List(fields.String())
 
@@ -101,7 +98,7 @@ class AvailableSchema(Answer):
 
 class MachineSchema(Answer):
     cpu_count = fields.Integer()
-    cpu_usage = _number("percent")
+    cpu_usage = number_or_null("percent")
     memory_total = fields.Integer(metadata={"description": "bytes"})
     memory_used = fields.Integer()
     memory_available = fields.Integer()
@@ -127,7 +124,7 @@ class TaskCountSchema(Answer):
 
 class QueueSchema(Answer):
     waiting = fields.Integer()
-    oldest_wait_seconds = _number("seconds")
+    oldest_wait_seconds = number_or_null("seconds")
 
 
 class OverviewSchema(Answer):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from marshmallow import fields, validate
 
-from marshmallow import ValidationError, fields, validate, validates_schema
-
-from api.models.events import Level
-from api.models.job import FAILURE_KINDS, EndReason, JobStatus, Phase
+from api.models.job import EndReason, JobStatus, Phase
+from api.models.schemas.answers import (
+    FailureSchema,
+    PaginationSchema,
+    ProgressSchema,
+    number_or_null,
+    text_or_null,
+    whole_or_null,
+)
 from api.models.schemas.base import (
     Answer,
     Strict,
     StrictBoolean,
     choice,
     integer,
-    moment,
     name,
     query_integer,
     seconds,
@@ -23,8 +27,6 @@ from api.models.schemas.base import (
 from api.models.schemas.placement import PlacementSchema
 
 STATUSES = [status.value for status in JobStatus]
-LEVELS = [level.name for level in Level]
-TYPES = ("train", "eval", "system", "all")
 
 
 class StartSchema(Strict):
@@ -117,40 +119,6 @@ class MetricsQuery(AttemptQuery):
     format = choice("json", "csv", load_default="json", metadata={"description": "`csv` is a download"})
 
 
-class LogFilterQuery(Strict):
-    type = choice(*TYPES, load_default="all", metadata={"description": "lines of this kind"})
-    level = choice(*LEVELS, metadata={"description": "this level and above"})
-
-
-class LogsQuery(LogFilterQuery):
-    tail = query_integer(0, 10_000, load_default=100, metadata={"description": "how many of the last lines"})
-    since = moment("lines read at or after this moment (ISO 8601)")
-    offset = query_integer(0, metadata={"description": "a byte cursor (`next_cursor`): the lines after it"})
-    from_line = query_integer(1, metadata={"description": "the lines from this one on"})
-    before_line = query_integer(1, metadata={"description": "the last lines before this one"})
-    limit = query_integer(
-        1,
-        10_000,
-        load_default=100,
-        metadata={"description": "with `offset`, `from_line`, `before_line`: how many lines"},
-    )
-
-    @validates_schema
-    def _one_place(self, data: dict[str, Any], **_: Any) -> None:
-        given = [name for name in ("offset", "from_line", "before_line") if name in data]
-        if len(given) > 1:
-            raise ValidationError(f"cannot be given together with {given[0]}", given[1])
-
-
-class SearchQuery(LogFilterQuery):
-    keyword = text(1, 1000, required=True, metadata={"description": "letter case does not count, but in a `regex`"})
-    regex = fields.Boolean(load_default=False, metadata={"description": "the keyword is a regular expression"})
-    start_time = moment("lines read at or after this moment (ISO 8601)")
-    end_time = moment("lines read at or before this moment (ISO 8601)")
-    from_line = query_integer(1, load_default=1, metadata={"description": "the line to begin with"})
-    limit = query_integer(1, 10_000, load_default=100, metadata={"description": "how many results at most"})
-
-
 class ArtifactQuery(AttemptQuery):
     show = fields.Boolean(
         load_default=False, metadata={"description": "as an image to be shown; files of other kinds are downloads"}
@@ -164,51 +132,21 @@ class DeleteQuery(Strict):
 # ---- answers
 
 
-def _text(description: str | None = None) -> fields.String:
-    return fields.String(allow_none=True, metadata={} if description is None else {"description": description})
-
-
-def _whole(description: str | None = None) -> fields.Integer:
-    return fields.Integer(allow_none=True, metadata={} if description is None else {"description": description})
-
-
-def _number(description: str | None = None) -> fields.Float:
-    return fields.Float(allow_none=True, metadata={} if description is None else {"description": description})
-
-
-class ProgressSchema(Answer):
-    """Unknown is null; epochs and steps count from 1."""
-
-    current_epoch = _whole()
-    total_epochs = _whole()
-    current_step = _whole()
-    total_steps = _whole()
-    total_steps_estimated = fields.Boolean(metadata={"description": "steps of the first epoch × epochs"})
-    current_batch = _whole()
-    total_batches = _whole("steps of an epoch")
-    epoch_progress = _number("percent")
-    overall_progress = _number("percent; 100 only when completed")
-    eta_seconds = _number()
-    eta_formatted = _text("`1h 0m 0s`")
-    training_time = _number("seconds")
-    training_time_formatted = _text()
-
-
 class MetricsNowSchema(Answer):
-    current_loss = _number()
-    best_loss = _number()
-    learning_rate = _number()
-    grad_norm = _number()
-    epoch_loss = _number("of the last whole epoch")
-    best_epoch = _whole()
+    current_loss = number_or_null()
+    best_loss = number_or_null()
+    learning_rate = number_or_null()
+    grad_norm = number_or_null()
+    epoch_loss = number_or_null("of the last whole epoch")
+    best_epoch = whole_or_null()
 
 
 class SpeedSchema(Answer):
     """The trainer's own last report; stays after the end."""
 
-    steps_per_second = _number()
-    samples_per_second = _number()
-    time_per_step = _number("seconds")
+    steps_per_second = number_or_null()
+    samples_per_second = number_or_null()
+    time_per_step = number_or_null("seconds")
 
 
 class ProgressAnswerSchema(Answer):
@@ -218,29 +156,29 @@ class ProgressAnswerSchema(Answer):
     progress = fields.Nested(ProgressSchema)
     metrics = fields.Nested(MetricsNowSchema)
     speed = fields.Nested(SpeedSchema)
-    stop_requested_at = _text()
+    stop_requested_at = text_or_null()
     updated_at = fields.String()
 
 
 class SavesSchema(Answer):
-    save_every_n_epochs = _whole()
-    last_saved = _text()
-    next_save = _text()
+    save_every_n_epochs = whole_or_null()
+    last_saved = text_or_null()
+    next_save = text_or_null()
 
 
 class StartAnswerSchema(Answer):
     task_id = fields.String()
     status = choice(*STATUSES)
-    gpu_id = _whole("the one asked for; null until the scheduler picks one")
-    gpu_name = _text()
+    gpu_id = whole_or_null("the one asked for; null until the scheduler picks one")
+    gpu_name = text_or_null()
     engine = fields.String()
-    model_type = _text()
+    model_type = text_or_null()
     config = fields.Dict(metadata={"description": "flat, with the defaults filled in and secrets masked"})
-    description = _text()
+    description = text_or_null()
     created_at = fields.String()
-    queue_position = _whole("1 is next; null when it does not wait")
-    estimated_start_time = _text()
-    estimated_duration = _number("seconds")
+    queue_position = whole_or_null("1 is next; null when it does not wait")
+    estimated_start_time = text_or_null()
+    estimated_duration = number_or_null("seconds")
     checkpoints = fields.Nested(SavesSchema)
     warnings = fields.List(fields.String())
 
@@ -253,27 +191,20 @@ class ListItemSchema(Answer):
     name = fields.String(
         metadata={"description": "what its dialect calls it by; where that knows no names, the description"}
     )
-    gpu_id = _whole("the first GPU that it holds, held or asks for")
-    gpu_name = _text()
-    model_type = _text()
-    description = _text()
+    gpu_id = whole_or_null("the first GPU that it holds, held or asks for")
+    gpu_name = text_or_null()
+    model_type = text_or_null()
+    description = text_or_null()
     tags = fields.List(fields.String())
     priority = fields.Integer()
     held = fields.Boolean(metadata={"description": "waits until somebody releases it"})
     progress = fields.Nested(ProgressSchema)
     metrics = fields.Nested(MetricsNowSchema)
-    stop_requested_at = _text("set while it saves and quits")
+    stop_requested_at = text_or_null("set while it saves and quits")
     created_at = fields.String()
-    started_at = _text()
+    started_at = text_or_null()
     updated_at = fields.String()
-    completed_at = _text("when it ended, however it did")
-
-
-class PaginationSchema(Answer):
-    total = fields.Integer()
-    limit = fields.Integer()
-    offset = fields.Integer()
-    has_more = fields.Boolean()
+    completed_at = text_or_null("when it ended, however it did")
 
 
 class ListAnswerSchema(Answer):
@@ -284,38 +215,32 @@ class ListAnswerSchema(Answer):
 class AttemptSchema(Answer):
     number = fields.Integer()
     series = fields.Integer(metadata={"description": "the attempt that began its metric series"})
-    pid = _whole()
-    started_at = _text()
-    ended_at = _text()
-    exit_code = _whole("negative: the signal; null: unknown")
+    pid = whole_or_null()
+    started_at = text_or_null()
+    ended_at = text_or_null()
+    exit_code = whole_or_null("negative: the signal; null: unknown")
     reason = fields.String(
         allow_none=True, validate=validate.OneOf([*EndReason, None]), metadata={"description": "why it ended"}
     )
-    resume_from = _text("the checkpoint that it continues")
+    resume_from = text_or_null("the checkpoint that it continues")
     output_dir = fields.String()
 
 
 class CheckpointSchema(Answer):
     name = fields.String()
     kind = choice("state", "weights", metadata={"description": "`state` can be resumed from"})
-    epoch = _whole()
-    step = _whole()
+    epoch = whole_or_null()
+    step = whole_or_null()
     path = fields.String()
     timestamp = fields.String()
-    loss = _number()
+    loss = number_or_null()
     size_bytes = fields.Integer()
 
 
-class FailureSchema(Answer):
-    kind = choice(*FAILURE_KINDS)
-    hint = fields.String(metadata={"description": "what to do about it"})
-    line = _text("the log line that shows it")
-
-
 class PointSchema(Answer):
-    epoch = _whole()
-    step = _whole()
-    value = _number("null: it was not a number")
+    epoch = whole_or_null()
+    step = whole_or_null()
+    value = number_or_null("null: it was not a number")
     timestamp = fields.String()
 
 
@@ -325,21 +250,21 @@ class MetricsHistorySchema(MetricsNowSchema):
 
 
 class GpuMemorySchema(Answer):
-    total = _number("MB")
-    used = _number("MB")
-    free = _number("MB")
-    utilization = _number("percent")
+    total = number_or_null("MB")
+    used = number_or_null("MB")
+    free = number_or_null("MB")
+    utilization = number_or_null("percent")
 
 
 class SystemStatsSchema(Answer):
     """Of a running job, as last measured; of others nulls."""
 
     gpu_memory = fields.Nested(GpuMemorySchema)
-    gpu_utilization = _number("percent")
-    gpu_temperature = _number("degrees Celsius")
-    gpu_power = _number("W")
-    cpu_percent = _number("of one core; its processes together")
-    rss_bytes = _whole("its processes together")
+    gpu_utilization = number_or_null("percent")
+    gpu_temperature = number_or_null("degrees Celsius")
+    gpu_power = number_or_null("W")
+    cpu_percent = number_or_null("of one core; its processes together")
+    rss_bytes = whole_or_null("its processes together")
 
 
 class DetailSchema(ListItemSchema):
@@ -357,26 +282,26 @@ class DetailSchema(ListItemSchema):
     checkpoints = fields.List(fields.Nested(CheckpointSchema))
     logs_path = fields.String()
     output_dir = fields.String()
-    error_message = _text()
+    error_message = text_or_null()
     failure = fields.Nested(FailureSchema, allow_none=True)
     reason = fields.String(
         allow_none=True, validate=validate.OneOf([*EndReason, None]), metadata={"description": "why it ended"}
     )
     warnings = fields.List(fields.String())
     notes = fields.Dict(metadata={"description": "what its engine told of it besides: best epoch, accuracy ..."})
-    queue_position = _whole("1 is next; null when it does not wait")
-    queue_reason = _text("what it waits for, in words")
+    queue_position = whole_or_null("1 is next; null when it does not wait")
+    queue_reason = text_or_null("what it waits for, in words")
 
 
 class StopAnswerSchema(Answer):
     task_id = fields.String()
     status = choice(*STATUSES)
-    stop_requested_at = _text()
-    stopped_at = _text()
+    stop_requested_at = text_or_null()
+    stopped_at = text_or_null()
     checkpoint_saved = fields.Boolean(metadata={"description": "one newer than the request was seen on disk"})
-    last_checkpoint = _text()
-    training_time = _number("seconds")
-    grace_seconds = _number("how long it may take to save and quit; null once it has ended")
+    last_checkpoint = text_or_null()
+    training_time = number_or_null("seconds")
+    grace_seconds = number_or_null("how long it may take to save and quit; null once it has ended")
 
 
 class MetricsAnswerSchema(Answer):
@@ -399,37 +324,6 @@ class MetricNameSchema(Answer):
 class NamesAnswerSchema(Answer):
     task_id = fields.String()
     metrics = fields.List(fields.Nested(MetricNameSchema))
-
-
-class LogLineSchema(Answer):
-    line_number = fields.Integer()
-    timestamp = fields.String(metadata={"description": "when it was read"})
-    level = choice(*LEVELS)
-    type = choice(*TYPES[:-1])
-    message = fields.String()
-    epoch = _whole()
-    step = _whole()
-
-
-class LogsAnswerSchema(Answer):
-    task_id = fields.String()
-    log_file = fields.String()
-    total_lines = fields.Integer(metadata={"description": "of the file"})
-    next_cursor = fields.Integer(metadata={"description": "`offset` of the lines that come next"})
-    logs = fields.List(fields.Nested(LogLineSchema))
-
-
-class SearchResultSchema(LogLineSchema):
-    matched_text = fields.String()
-
-
-class SearchAnswerSchema(Answer):
-    task_id = fields.String()
-    query = fields.String()
-    total_matches = fields.Integer()
-    complete = fields.Boolean(metadata={"description": "false: ended by its time limit, there may be more"})
-    next_line = _whole("`from_line` of a search that goes on; null: it is complete")
-    results = fields.List(fields.Nested(SearchResultSchema))
 
 
 class CheckpointsAnswerSchema(Answer):
@@ -458,29 +352,6 @@ class BusySchema(Answer):
     """The 409 of an explicit GPU that is busy."""
 
     gpu_id = fields.Integer()
-    current_task = _text("the job that has it; null: a process that is not ours")
-    estimated_available_time = _text("from the job's own speed")
+    current_task = text_or_null("the job that has it; null: a process that is not ours")
+    estimated_available_time = text_or_null("from the job's own speed")
     available_gpus = fields.List(fields.Integer())
-
-
-class TooFewSchema(Answer):
-    """The 507 of more than the machine has."""
-
-    short_of = fields.List(choice("gpus", "cores", "memory"))
-    required_gpus = fields.Integer()
-    available_gpus = fields.List(fields.Integer())
-    busy_gpus = fields.List(fields.Integer())
-    cpu_total = fields.Integer(metadata={"description": "cores that jobs may lease"})
-    memory_total = fields.Integer(metadata={"description": "bytes that jobs may lease"})
-    recommended_action = fields.String()
-
-
-class FieldErrorSchema(Answer):
-    field = fields.String(metadata={"description": "its dotted path in the request; `body` is the whole of it"})
-    message = fields.String()
-
-
-class FieldErrorsSchema(Answer):
-    """The 422 of any request."""
-
-    errors = fields.List(fields.Nested(FieldErrorSchema))

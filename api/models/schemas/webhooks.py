@@ -6,8 +6,8 @@ from typing import Any
 
 from marshmallow import fields, validate
 
+from api.models.schemas.answers import PaginationSchema
 from api.models.schemas.base import MAX_INT, Answer, Strict, StrictBoolean, choice, integer, query_integer, text
-from api.models.schemas.training import PaginationSchema
 from api.models.webhook import EVENTS, TEST_EVENT, DeliveryState, Scope
 from api.utils.outbound import LONGEST_URL
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from marshmallow import fields
 
 from api.models.dialect import YOLO_PLATFORM
+from api.models.schemas.answers import FailureSchema, ProgressSchema
 from api.models.schemas.base import Answer, Strict, choice, integer, query_integer, text
-from api.models.schemas.training import FailureSchema, ProgressSchema
 from api.models.schemas.yolo_datasets import DoneSchema
 
 STATUSES = tuple(dict.fromkeys(YOLO_PLATFORM.words.values()))
