@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import stat
 import sys
@@ -23,7 +22,7 @@ from typing import Any, BinaryIO, Protocol
 from api.utils.downloads import open_beneath
 from api.utils.images import BadImage, image_header
 from api.utils.pagexml import MOST_BYTES, BadXml, XmlPage, read_page
-from api.utils.zips import BadZip, ZipLimits, open_zip, plain_name
+from api.utils.zips import BadZip, ZipLimits, natural, open_zip, plain_name
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 RESERVE = 256 * 1024**2  # bytes of the disk that an import leaves free
@@ -218,11 +217,6 @@ class Import:
         draft.replace(self.target / "images" / own)
         self.images += 1
         return own, header.width, header.height
-
-
-def natural(name: str) -> list[Any]:
-    """page2 before page10."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"([0-9]{1,18})", name)]
 
 
 def normal(path: str) -> str | None:

@@ -44,6 +44,9 @@ STATUS: Mapping[type[errors.TrainyardError], int] = {
     errors.Unavailable: 503,
 }
 
+MOST_ERRORS = 50  # of one request, that an answer names
+LONGEST_FIELD = 200  # characters; an unknown field is called what the client likes
+
 
 class StrictJson(JSONProvider):
     """JSON without NaN or Infinity, in or out."""
@@ -190,8 +193,12 @@ def _http_error(problem: HTTPException) -> Response:
     data = None
     if code == 422:  # flask-smorest's validation; the fields are in `data.messages`
         by_place: Mapping[str, Any] = getattr(problem, "data", {}).get("messages", {})
-        data = {"errors": [error for messages in by_place.values() for error in _flatten(messages)]}
-        message = "; ".join(f"{e['field']}: {e['message']}" for e in data["errors"]) or "the request is not valid"
+        found = [error for messages in by_place.values() for error in _flatten(messages)]
+        data = {"errors": found[:MOST_ERRORS]}
+        told = [f"{e['field']}: {e['message']}" for e in data["errors"]]
+        if len(found) > MOST_ERRORS:
+            told.append(f"and {len(found) - MOST_ERRORS} more")
+        message = "; ".join(told) or "the request is not valid"
     else:
         message = _sentence(problem)
     headers = {}
@@ -222,7 +229,7 @@ def _flatten(messages: Any, path: str = "") -> list[dict[str, str]]:
             found += _flatten(value, f"{path}.{part}" if path and part else path or part)
         return found
     texts = messages if isinstance(messages, list) else [messages]
-    return [{"field": path or "body", "message": str(text)} for text in texts]
+    return [{"field": path[:LONGEST_FIELD] or "body", "message": str(text)} for text in texts]
 
 
 def _unexpected(problem: Exception) -> Response:

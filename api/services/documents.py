@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,7 +35,7 @@ from api.utils.images import BadImage, image_header, is_image
 from api.utils.pagexml import MOST_BYTES, BadXml, TextLine, XmlPage, is_writable, read_page, write_alto, write_page
 from api.utils.paths import PathPolicy
 from api.utils.times import iso
-from api.utils.zips import plain_name
+from api.utils.zips import natural, plain_name
 from api.utils.zipstream import ZipStream
 
 DENIED = "You do not have permission to perform this action."
@@ -315,7 +316,7 @@ class DocumentService:
         for part, xml_name in zip(parts, xml_names([part.name for part in parts]), strict=True):
             with self._db.read() as connection:
                 page = Page(part, tuple(store.lines_of_part(connection, part.id)))
-            described = as_xml(page)
+            described = as_xml(page, xml_name)
             moment = str(iso(self._clock()))
             content = write_alto(described) if form == "alto" else write_page(described, moment)
             yield from archive.add_bytes(xml_name, content)
@@ -329,20 +330,32 @@ class DocumentService:
         yield from archive.finish()
 
 
-def xml_names(images: Sequence[str]) -> Iterator[str]:
-    """`a.xml` for `a.png`; for another `a.jpg` then `a.jpg.xml`."""
+def xml_names(images: Sequence[str]) -> list[str]:
+    """`a.xml` for `a.png`; for another `a.jpg` then `a.jpg.xml`. An import goes by these names: where that is not the
+    order of the pages, `1_a.xml`, `2_b.xml`, ... without folders."""
     taken = {name.casefold() for name in images}
-    for name in images:
-        candidate = os.path.splitext(name)[0] + ".xml"
-        number = 1
-        while candidate.casefold() in taken:
-            candidate = f"{name}.xml" if number == 1 else f"{name}.{number}.xml"
-            number += 1
-        taken.add(candidate.casefold())
-        yield candidate
+    names = [_free(_beside(name), taken) for name in images]
+    if sorted(names, key=natural) == names:
+        return names
+    digits = len(str(len(names)))
+    stems = [f"{number:0{digits}}_{os.path.basename(name)[:-4]}" for number, name in enumerate(names, 1)]
+    return [_free((f"{stem}{'_' * more}.xml" for more in count()), taken) for stem in stems]
 
 
-def as_xml(page: Page) -> XmlPage:
-    """As a file beside its image would say it."""
+def _beside(image: str) -> Iterator[str]:
+    yield os.path.splitext(image)[0] + ".xml"
+    yield f"{image}.xml"
+    yield from (f"{image}.{number}.xml" for number in count(2))
+
+
+def _free(candidates: Iterator[str], taken: set[str]) -> str:
+    found = next(name for name in candidates if name.casefold() not in taken)
+    taken.add(found.casefold())
+    return found
+
+
+def as_xml(page: Page, xml_name: str) -> XmlPage:
+    """As the file of that name would say it, beside its image or above all folders."""
     lines = tuple(TextLine(line.external_id, line.baseline, line.boundary, line.text) for line in page.lines)
-    return XmlPage(os.path.basename(page.part.name), page.part.width, page.part.height, lines)
+    image = os.path.basename(page.part.name) if os.path.dirname(xml_name) else page.part.name
+    return XmlPage(image, page.part.width, page.part.height, lines)

@@ -88,6 +88,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     """A request as it arrives. One that is refused is complete at once, and its body never becomes another."""
 
     path = command = ""  # of what could not be parsed; waitress logs them
+    body_rcv: Any = None  # where the body goes; None: there is none
     head: RequestHead | None = None
     admission: Admission | None = None
     body_started: float | None = None
@@ -122,6 +123,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             self._refuse(400, problem)
         else:
             self._pass_gate(self.head)
+        if self.body_rcv is None:
+            self.expect_continue = False  # waitress would wait for a body that never comes
         if self.error is not None:
             self.body_rcv, self.content_length, self.chunked = None, 0, False
         elif self.body_rcv is not None and self._server is not None:
@@ -164,6 +167,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             self._refuse(400, "a chunk's size line or the trailer is too long")
 
     def _refuse(self, status: int, message: str) -> None:
+        if self.head is None and self.path:  # what is wrong came after it: say it in the path's dialect
+            self.head = self._make_head(frozenset())
         if self._server is not None:
             self.error = Refused(self._server.gate.refusal(self.head, status, message))
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _EOCD = struct.Struct("<4s4H2IH")
@@ -94,6 +94,11 @@ class SafeZip:
             raise BadZip(f"is damaged: {problem}") from None
         if left:
             raise BadZip("unpacks to less than its directory says")
+
+
+def natural(name: str) -> list[Any]:
+    """A key to sort by: page2 before page10."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"([0-9]{1,18})", name)]
 
 
 def plain_name(text: str) -> str:

@@ -287,6 +287,32 @@ def test_one_never_run_is_closed(tmp_path: Path) -> None:
 # ---- dawdlers
 
 
+def test_a_wrong_head_is_refused_in_its_paths_words(tmp_path: Path) -> None:
+    with serving_site(tmp_path) as running:
+        for line, expected in (
+            ("Content-Length: x", 400),
+            ("Content-Length: -1", 400),
+            ("Transfer-Encoding: gzip", 501),
+        ):
+            status, body, _ = talk(running, request("/datasets/upload?x=1", line, method="POST"))
+            assert (status, body["path"]) == (expected, "/datasets/upload")
+        assert running.site.served == []
+
+
+def test_a_body_that_never_comes_is_not_awaited(tmp_path: Path) -> None:
+    """Some clients send `Expect: 100-continue` whatever they send."""
+    with serving_site(tmp_path) as running:
+        for lines in ((), ("Content-Length: 0",)):
+            with running.connect() as sock:
+                sock.sendall(request("/x", "Expect: 100-continue", *lines, method="POST"))
+                assert hear(sock, b"}").startswith(b"HTTP/1.1 200 ")
+        with running.connect() as sock:
+            sock.sendall(request("/x", "Expect: 100-continue", "Content-Length: 2", method="POST"))
+            assert hear(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
+            sock.sendall(b"{}")
+            assert b'"length": 2' in hear(sock, b"}")
+
+
 def test_headers_that_never_end_are_cut(tmp_path: Path) -> None:
     with serving_site(tmp_path, header_timeout=1.0) as running, running.connect() as sock, running.connect() as empty:
         sock.sendall(b"GET / HTTP/1.1\r\n")

@@ -129,6 +129,15 @@ class TestBodies:
         finally:
             site.app.config["MAX_CONTENT_LENGTH"] = limit
 
+    def test_an_answer_is_no_longer_than_it_need_be(self, site: Site) -> None:
+        """Whatever was asked: so many mistakes, so long names."""
+        for body in ({f"k{n}": 1 for n in range(20_000)}, {"k" * 100_000: 1}, {"tags": [1] * 10_000}):
+            response = site.call("POST", "/start", body)
+            told = envelope(response)["data"]["errors"]
+            assert response.status_code == 422 and 1 <= len(told) <= 50
+            assert len(response.data) < 20_000
+        assert envelope(site.call("POST", "/start", {f"k{n}": 1 for n in range(60)}))["message"].endswith("and 12 more")
+
     def test_strings_that_are_hard_to_say(self, site: Site) -> None:
         for text in ("\ud800", "a\0b", "\u202e", "😀", "\x1b[31m", "'; DROP TABLE jobs; --", "\r\nX-Evil: 1"):
             body = {"model_type": text, "dataset": {text: text}, "config": {text: text}, text: text}

@@ -184,6 +184,7 @@ def test_what_is_required(ana: Person, field: str, value: Any) -> None:
         ("name", ""), ("name", "x" * 201), ("name", "a\0b"), ("name", 5), ("framework", "jax"), ("cpu", 0), ("cpu", -1),
         ("cpu", 1.0), ("cpu", "1"), ("cpu", True), ("memory", 2**20 - 1), ("memory", 2**63), ("gpu", -1), ("gpu", 10**9),
         ("priority", 11), ("priority", -1), ("workspace_id", "1"), ("dataset_id", ""), ("dataset_id", 1.5),
+        ("dataset_id", "\ud800"), ("dataset_id", "a\0b"),
         ("dataset_id", "no-such-dataset"), ("args", "--epochs"), ("args", [1]), ("args", ["a\0b"]), ("env", {"A": 1}),
         ("max_runtime", 0), ("max_retries", -1), ("status", "completed"), ("job_id", "job-aaaaaaaa"),
     ],

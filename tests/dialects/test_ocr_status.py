@@ -536,6 +536,7 @@ def test_trainings_that_cannot_be(site: Site) -> None:
     path = f"{OCR}/models/{made}/train"
     for wrong in (
         {}, {"document_ids": []}, {"document_ids": [999999]}, {"document_ids": [empty]}, {"document_ids": ["1"]},
+        {"document_ids": [2**63]}, {"document_ids": [10**400]},
         {"document_ids": [1], "epochs": 0}, {"document_ids": [1], "lrate": 0}, {"document_ids": [1], "augment": "yes"},
         {"document_ids": [1], "more": 1},
     ):  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -22,8 +23,9 @@ from api.services.store.database import Database
 from api.services.store.documents import NewPart
 from api.services.store.ocr_tables import ocr_lines, ocr_parts
 from api.utils.errors import NotFound
-from api.utils.pagexml import FlatLine, TextLine
+from api.utils.pagexml import FlatLine, TextLine, read_page
 from api.utils.paths import AllowedRoots
+from api.utils.zips import natural
 from tests.postgres import sqlite_only
 from tests.unit.pages import line, unpacked
 from tests.unit.toys import START, World, add_job, member
@@ -310,16 +312,28 @@ def test_what_is_swept(db: Database, files: DocumentFiles) -> None:
     assert list(files.of(book).iterdir()) == [] and not files.of(gone).exists()
 
 
-def test_an_export_of_names_that_others_made(world: World, tmp_path: Path) -> None:
-    """Two pages whose XML would have one name both stay."""
+@pytest.mark.parametrize(
+    ("images", "xml"),
+    [
+        (["1.png", "2.png", "10.png", "a/1.png", "b/1.png"], ["1.xml", "2.xml", "10.xml", "a/1.xml", "b/1.xml"]),
+        (["b/a.png", "a.png", "a.jpg"], ["1_a.xml", "2_a.xml", "3_a.jpg.xml"]),
+        (["2.png", "1.png", "1_2.xml"], ["1_2_.xml", "2_1.xml", "3_1_2.xml.xml"]),
+    ],
+)
+def test_an_export_keeps_the_order_of_the_pages(
+    world: World, tmp_path: Path, images: list[str], xml: list[str]
+) -> None:
+    """Also where two pages' XML would have one name, and where their names would sort otherwise."""
     files = DocumentFiles(world.workspaces.data_dir)
     files.prepare()
     service = DocumentService(
         world.db, world.jobs, AccountService(world.db), Ingestion(world.db, files), AllowedRoots([tmp_path])
     )
     book = document(world.db)
-    put(world.db, book, part("a.png"), part("a.jpg"), part("b/a.png"))
+    put(world.db, book, *map(part, images))
     who: Actor = member(1)
     _, body = service.export(who, book, "page")
-    content = b"".join(body)
-    assert sorted(unpacked(content)) == ["a.jpg.xml", "a.xml", "b/a.xml"]
+    content = unpacked(b"".join(body))
+    assert list(content) == xml == sorted(xml, key=natural), "an import sorts them so"
+    for name, image in zip(xml, images, strict=True):
+        assert os.path.normpath(os.path.join(os.path.dirname(name), read_page(content[name]).image)) == image

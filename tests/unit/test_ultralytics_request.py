@@ -59,7 +59,7 @@ def test_what_names_paths_or_runs_is_refused(home: Path, name: str) -> None:
     ("name", "value"),
     [
         ("epochs", 0), ("epochs", True), ("epochs", "5"), ("imgsz", 31), ("batch", 0), ("batch", 1.5), ("batch", -0.5),
-        ("lr0", float("nan")), ("lr0", float("inf")), ("optimizer", "x; rm"), ("optimizer", 3), ("cache", "disk"),
+        ("lr0", float("nan")), ("lr0", float("inf")), ("lr0", 10**400), ("batch", 10**400), ("epochs", 10**400), ("optimizer", "x; rm"), ("optimizer", 3), ("cache", "disk"),
         ("freeze", []), ("freeze", [0, "1"]), ("freeze", ["22.cv2"]), ("amp", "fp8"), ("pretrained", "/etc/passwd"), ("nosuch", 1),
         ("augmentations", []), ("device", "0,1"), ("device", "cuda:x"), ("device", [0, 1]), ("device", True), ("seed", -1),
         ("task", "predict"), ("model", "yolov8n.pt"), ("model", {"kind": "weights"}),

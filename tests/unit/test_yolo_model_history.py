@@ -55,6 +55,7 @@ def test_somebody_elses_is_checked() -> None:
         ({"epochs": "123"}, "epochs: must be a list"),
         ({"epochs": [1, 1, 2]}, "each larger than the one before"),
         ({"epochs": [True, 2, 3]}, "must be whole numbers"),
+        ({"train_box_loss": [1, 2, 10**400]}, "train_box_loss: must hold numbers and nulls"),
         ({"train_box_loss": [1]}, "train_box_loss: must be a list as long as epochs"),
         ({"train_box_loss": ["1", 2, 3]}, "train_box_loss: must hold numbers"),
         ({"metrics_mAP50": [True, 2, 3]}, "metrics_mAP50: must hold numbers"),

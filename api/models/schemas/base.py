@@ -35,10 +35,11 @@ class Answer(Schema):
 
 def text(low: int = 0, high: int = 10_000, **kwargs: Any) -> fields.String:
     """A string without NUL and without halves of surrogate pairs."""
-    return fields.String(validate=[validate.Length(low, high), _sane], **kwargs)
+    return fields.String(validate=[validate.Length(low, high), sane], **kwargs)
 
 
-def _sane(value: str) -> None:
+def sane(value: str) -> None:
+    """Raises ValidationError for what neither a database nor a file can hold."""
     if "\0" in value:
         raise ValidationError("must not contain NUL")
     try:

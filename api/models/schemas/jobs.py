@@ -6,7 +6,7 @@ from marshmallow import ValidationError, fields, validate
 
 from api.models.dialect import JOBS
 from api.models.schemas.answers import FailureSchema
-from api.models.schemas.base import MAX_INT, Answer, Strict, choice, integer, name, query_integer, text
+from api.models.schemas.base import MAX_INT, Answer, Strict, choice, integer, name, query_integer, sane, text
 from api.models.schemas.placement import PlacementSchema
 
 FRAMEWORKS = ("pytorch", "tensorflow")
@@ -18,7 +18,8 @@ class DatasetRef(fields.Field[int | str]):
     """A dataset's number (kept as it is) or its name (which must exist)."""
 
     def _deserialize(self, value: object, attr: str | None, data: object, **kwargs: object) -> int | str:
-        if isinstance(value, str) and 1 <= len(value) <= 200 and "\0" not in value:
+        if isinstance(value, str) and 1 <= len(value) <= 200:
+            sane(value)
             return value
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_INT:
             return value

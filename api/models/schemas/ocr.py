@@ -9,7 +9,7 @@ from marshmallow import fields, validate
 from api.models.job import JobStatus
 from api.models.ocr import Direction, ModelJob
 from api.models.schemas.answers import PaginationSchema, number_or_null, text_or_null, whole_or_null
-from api.models.schemas.base import Answer, Strict, StrictBoolean, StrictInteger, choice, integer, name, query_integer
+from api.models.schemas.base import Answer, Strict, StrictBoolean, choice, integer, name, query_integer
 from api.models.schemas.base import text as text_field
 
 STATES = ["Queued", "Running", "Finished", "Crashed", "Canceled"]
@@ -71,9 +71,7 @@ def _number_between(low: float, high: float, description: str) -> fields.Float:
 class OcrTrainSchema(Strict):
     """What is left out is the trainer's own default."""
 
-    document_ids = fields.List(
-        StrictInteger(strict=True, validate=validate.Range(1)), required=True, validate=validate.Length(1, 1000)
-    )
+    document_ids = fields.List(integer(1), required=True, validate=validate.Length(1, 1000))
     epochs = integer(1, 100_000, metadata={"description": "at most; it ends earlier when it learns no more"})
     lrate = _number_between(0, 10, "learning rate")
     batch_size = integer(1, 4096)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -78,7 +77,7 @@ def _integer(value: object, rule: Rule) -> str | None:
 
 
 def _number(value: object, rule: Rule) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return "must be a number"
     return _within(value, rule)
 
