@@ -54,6 +54,8 @@ class Advance(NamedTuple):
     total_batches: int | None = None
     samples_per_second: float | None = None
     time_per_step: float | None = None  # seconds
+    max_steps: int | None = None  # it ends after so many, where its epochs do not end it earlier
+    steps_apart: int | None = None  # the log tells each so manieth step; None: each
 
 
 @dataclass(frozen=True, slots=True)

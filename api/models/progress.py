@@ -23,6 +23,9 @@ class Progress:
     step: int | None = None
     total_steps: int | None = None
     total_steps_estimated: bool = False
+    max_steps: int | None = None  # see events.Advance
+    steps_apart: int | None = None  # see events.Advance
+    filed_step: int | None = None  # the last of those that the event files have told one by one
     batch: int | None = None
     total_batches: int | None = None
     steps_per_epoch: int | None = None
@@ -78,7 +81,7 @@ class Progress:
             if event.step <= (before.step or 0):
                 del changes["step"]
             elif before.base_step is None:
-                changes["base_step"] = event.step - 1
+                changes["base_step"] = event.step - (self.steps_apart or 1)
         return (before.evolve(**changes) if changes else before)._estimate()
 
     def _enter_epoch(self, epoch: int) -> Self:
@@ -87,7 +90,9 @@ class Progress:
             return self
         changes: dict[str, Any] = {"epoch": epoch, "batch": None}
         done = self.step or 0
-        if epoch == 2 and self.epoch in (None, 1) and self.base_step in (None, 0) and done:
+        if self.steps_apart:  # the last step that was told is not the last of the epoch
+            pass
+        elif epoch == 2 and self.epoch in (None, 1) and self.base_step in (None, 0) and done:
             changes["steps_per_epoch"] = done
         elif self.epoch is not None and self.epoch_start_step is not None and epoch == self.epoch + 1:
             changes["steps_per_epoch"] = self.steps_per_epoch or (done - self.epoch_start_step) or None
@@ -96,17 +101,33 @@ class Progress:
 
     def _start_of(self, epoch: int) -> int | None:
         """None for an attempt that goes on inside an epoch whose length nobody has measured."""
-        if self.step is not None or epoch == 1:
+        if epoch == 1 or (self.step is not None and not self.steps_apart):
             return self.step or 0
         return None if self.steps_per_epoch is None else (epoch - 1) * self.steps_per_epoch
 
     def _estimate(self) -> Self:
-        """Steps in all from the first whole epoch, where the trainer does not say."""
+        """Steps in all from the first whole epoch and from the limit, where the trainer does not say."""
         if self.total_steps is None or self.total_steps_estimated:
-            if self.steps_per_epoch and self.total_epochs:
-                total = max(self.steps_per_epoch * self.total_epochs, self.step or 0)
-                return self.evolve(total_steps=total, total_steps_estimated=True)
+            whole = self.steps_per_epoch * self.total_epochs if self.steps_per_epoch and self.total_epochs else None
+            known = [steps for steps in (whole, self.max_steps) if steps]
+            if known:
+                total = max(min(known), self.step or 0)
+                return self.evolve(total_steps=total, total_steps_estimated=whole is None or total != self.max_steps)
         return self
+
+    def filed(self, metric: Metric) -> Self:
+        """With a value of an event file. A file is in order: the value of an epoch stands behind those of its steps,
+        so that it tells how long the first one was also where the log does not tell each step."""
+        if metric.axis is Axis.EPOCH:
+            if metric.epoch != 1 or not self.filed_step:
+                return self
+            begun = (self.epoch or 1) - 1
+            start = begun * self.filed_step if self.epoch_start_step is None else self.epoch_start_step
+            return self.evolve(steps_per_epoch=self.filed_step, epoch_start_step=start)._estimate()
+        if metric.step != (self.filed_step or 0) + 1:
+            return self
+        after = self.evolve(filed_step=metric.step)
+        return after.advance(Advance(step=metric.step)) if self.steps_apart else after
 
     def measure(self, metrics: Iterable[Metric]) -> Self:
         """With measured values, in their order; what the summary does not show changes nothing."""
@@ -182,7 +203,7 @@ def _batch(progress: Progress) -> int | None:
         return progress.batch
     if progress.step is None or (progress.epoch_start_step is None and (progress.epoch or 1) > 1):
         return None
-    return progress.step - (progress.epoch_start_step or 0)
+    return max(0, progress.step - (progress.epoch_start_step or 0))
 
 
 def _share(done: int | None, total: int | None, status: JobStatus) -> float | None:

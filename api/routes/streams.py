@@ -11,9 +11,11 @@ from flask import Response, current_app, request
 from api.models.accounts import Actor
 from api.models.dialect import YOLO_PLATFORM
 from api.models.job import Job
+from api.models.progress import Progress
 from api.routes import render
 from api.routes.http import services
 from api.services.container import Services
+from api.services.ingest import summary
 from api.services.store import jobs as store
 from api.services.store.events import FeedEvent
 from api.services.store.logs import SpanFilter
@@ -150,7 +152,7 @@ def job_events(job: Job) -> Response:
     """Begins with the state as it is, or with what came after `Last-Event-ID`; `gap` says that some of it is gone."""
     since = last_event_id()
     dump = current_app.json.dumps
-    snapshot = render.progress_answer(job)
+    snapshot = {**summary(Progress.from_dict(job.progress)), **render.progress_answer(job)}
 
     def follow(everything: Services, client: Client) -> Iterator[bytes]:
         history = everything.history

@@ -75,11 +75,13 @@ def propose(items: Sequence[Item], directory: str, choice: Choice) -> Proposal:
     ]
     steps = sum(bucket.steps for bucket in buckets)
     total = None if choice.epochs is None else steps * choice.epochs
-    return Proposal(dataset, buckets, passed_over, steps, total, list(_warnings(buckets, passed_over, choice)))
+    warnings = [*_enlarged(items, max(resolutions)), *_warnings(buckets, passed_over, choice)]
+    return Proposal(dataset, buckets, passed_over, steps, total, warnings)
 
 
 def _resolution(items: Sequence[Item]) -> int:
-    """No item is enlarged: the side of a square as large as the smallest one, in steps of 64."""
+    """The side of a square as large as the smallest item, in steps of 64, so that none is enlarged; not less than what
+    models are made for."""
     side = min(math.sqrt(item.width * item.height) for item in items)
     return int(min(LARGEST, max(SMALLEST, side // 64 * 64)))
 
@@ -129,6 +131,11 @@ def _bucket(ratio: float, frames: int, items: int, resolution: int, choice: Choi
 
 def _side(length: float) -> int:
     return max(SIDE_MULTIPLE, round(length / SIDE_MULTIPLE) * SIDE_MULTIPLE)
+
+
+def _enlarged(items: Sequence[Item], side: int) -> list[str]:
+    small = sum(item.width * item.height < side * side for item in items)
+    return [f"{small} items are smaller than {side}x{side} and are enlarged"] if small else []
 
 
 def _warnings(buckets: Sequence[Bucket], passed_over: Sequence[int], choice: Choice) -> list[str]:

@@ -74,12 +74,13 @@ class Ingestor:
         self._cursor = Cursor(**position)
         self._tail = deque(self._lines_of(spans), TAIL)
         self._warnings = list(job.warnings)
-        self.progress = Progress.from_dict(job.progress)
+        stored = self.progress = Progress.from_dict(job.progress)
         if self.progress.phase is Phase.QUEUED:
             self.progress = self.progress.evolve(phase=Phase.STARTING)
             for event in self._engine.totals(job, self._workspace):
                 if isinstance(event, Advance):
                     self.progress = self.progress.advance(event)
+        self._untold = self.progress != stored  # what is known before the first line
         self._open: Line | None = None
 
     def tail(self) -> tuple[str, ...]:
@@ -97,7 +98,7 @@ class Ingestor:
         if not behind and (final or now - self._looked_at_files >= FILES_EVERY or now < self._looked_at_files):
             self._looked_at_files = now
             behind = self._take_files(batch, final)
-        changed = batch.has_news(self.progress) or (chunk is not None and chunk.cursor != self._cursor)
+        changed = self._untold or batch.has_news(self.progress) or (chunk is not None and chunk.cursor != self._cursor)
         opened = chunk is not None and chunk.open != self._open
         if not changed and not opened:
             return News(False, behind)
@@ -183,7 +184,7 @@ class Ingestor:
                 continue
             for scalar in scalars:
                 given = (scalar.tag, scalar.step, scalar.value, scalar.wall_time, path.parent.name)
-                for event in self._engine.from_tensorboard(*given):
+                for event in self._engine.from_tensorboard(self._job.spec, *given):
                     batch.add(event, scalar.wall_time)
             if corrupt:
                 batch.warn(f"the event file {path.name} is damaged at byte {after}; what follows is not read")
@@ -210,6 +211,7 @@ class Ingestor:
             self._publish(connection, batch, fresh, progress, now)
         if chunk is not None:
             self._cursor, self._open = chunk.cursor, chunk.open
+        self._untold = False
         self._offsets.update(batch.offsets)
         self._warnings = list(batch.warnings)
         self.progress = progress
@@ -227,7 +229,7 @@ class Ingestor:
         if fresh:
             rows = [{"name": m.name, **_shown(m)} for m in fresh[-LIVE_POINTS:]]
             feed.publish(connection, seq, "metric", {"points": rows, "left_out": max(0, len(fresh) - LIVE_POINTS)}, now)
-        if progress != self.progress:
+        if self._untold or progress != self.progress:
             feed.publish(connection, seq, "progress", summary(progress), now)
         feed.prune(connection, seq)
 
@@ -283,6 +285,8 @@ class _Batch:
     def add(self, event: Event, now: float) -> None:
         if isinstance(event, Metric):
             self.metrics.append(self._placed(event))
+            if event.at is not None:
+                self.progress = self.progress.filed(event)
         elif isinstance(event, Advance):
             self._advance(event, now)
         elif isinstance(event, Fault):
@@ -315,12 +319,16 @@ class _Batch:
         return Metric(metric.name, metric.value, metric.step, self._epoch_of(metric), metric.axis, metric.at)
 
     def _epoch_of(self, metric: Metric) -> int | None:
-        """A log line is of the epoch that it stands in. An event file comes late: there the step tells, if it can."""
+        """A log line is of the epoch that it stands in. An event file comes late: there the step tells, if it can,
+        and surely so where no resume has put a step more into an epoch."""
         progress = self.progress
-        current = progress.current_epoch() or 1
-        if metric.at is None or metric.step is None or current == 1 or metric.step == progress.step:
+        current, length = progress.current_epoch() or 1, progress.steps_per_epoch
+        if metric.at is None or metric.step is None or current == 1:
             return current
-        return (metric.step - 1) // progress.steps_per_epoch + 1 if progress.steps_per_epoch else None
+        resumed = bool(progress.base_step) and not progress.steps_apart
+        if resumed and metric.step == progress.step:
+            return current
+        return max(0, metric.step - 1) // length + 1 if length else None
 
     def _advance(self, event: Advance, now: float) -> None:
         before = self.progress
@@ -341,6 +349,12 @@ class _Batch:
             self.warnings.append(text)
 
 
+def _step_of(parsed: Parsed, progress: Progress) -> int | None:
+    """The step that a line's value is of, which may be told before the line that makes progress; else the last one."""
+    first = parsed.events[0] if parsed.events else None
+    return progress.step if not isinstance(first, Metric) or first.step is None else first.step
+
+
 class _Spans:
     """Lines into runs that share what a filter asks for."""
 
@@ -351,7 +365,7 @@ class _Spans:
         self.done: list[logs.Span] = []
 
     def add(self, line: Line, parsed: Parsed, progress: Progress) -> None:
-        key = (parsed.level, parsed.type, progress.epoch, progress.step)
+        key = (parsed.level, parsed.type, progress.epoch, _step_of(parsed, progress))
         run = self._open
         if (
             run is not None

@@ -153,7 +153,7 @@ class TestStart:
         "field, value",
         [
             ("dataset_name", name)
-            for name in ("", "..", ".", "a/b", "a\\b", "a\0b", ".hidden", "-rf", "a b", "x" * 151, "a.", "\u0301a", "é" * 76)
+            for name in ("", "..", ".", "a/b", "a\\b", "a\0b", ".hidden", "-rf", "a b", "x" * 201, "a.", "\u0301a", "é" * 101)
         ]
         + [("dataset_name", 7), ("video_directory", "clips"), ("video_directory", ""), ("video_directory", 7)]
         + [("fps", 0), ("fps", 121), ("fps", 16.0), ("fps", "16"), ("resolution", 15), ("resolution", [64]),
@@ -559,8 +559,9 @@ class TestToml:
         answer = desk.site.data("POST", f"{BASE}/datasets/cats/toml", wanted)
         assert answer["global_batch"] == 8 and answer["passed_over"] == [1, 2]
         assert answer["steps_per_epoch"] == 4 and len(answer["buckets"]) == 4
+        assert "3 items are smaller than 128x128 and are enlarged" in answer["warnings"]
         answer = desk.site.data("POST", f"{BASE}/datasets/cats/toml", {**wanted, "num_repeats": 1})
-        assert answer["steps_per_epoch"] == 0 and len(answer["warnings"]) == 2
+        assert answer["steps_per_epoch"] == 0 and len(answer["warnings"]) == 3
 
     def test_it_can_be_trained_on(self, desk: Desk) -> None:
         desk.dataset()

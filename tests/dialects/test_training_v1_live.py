@@ -42,7 +42,10 @@ def test_a_whole_life(service: Service, spec: Any) -> None:
     fits(spec, f"{BASE}/start", started, "post", "201")
     job = started.data["task_id"]
     with service.stream(f"/{job}/events") as events:
-        kinds = [event.kind for event in events]
+        seen = list(events)
+    kinds = [event.kind for event in seen]
+    shapes = [set(event.data) for event in seen if event.kind == "progress"]
+    assert shapes[0] >= shapes[-1] >= {"task_id", "phase", "current_epoch", "current_step", "current_loss"}
     assert kinds[-1] == "end" and {"progress", "status", "metric", "log"} <= set(kinds)
     with service.stream(f"/{job}/logs/stream") as events:
         *lines, end = list(events)

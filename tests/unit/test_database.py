@@ -71,6 +71,15 @@ def test_numbers_of_rows_are_never_reused_where_they_are_shown(db: Database) -> 
     assert {name for name, sql in made if "AUTOINCREMENT" in (sql or "")} == wanted >= {"jobs", "events", "users"}
 
 
+def test_nobody_else_reads_it_or_its_journals(tmp_path: Path) -> None:
+    """They hold what it holds, and a data directory that was there before may be open to all."""
+    with opened(tmp_path / "db") as db:
+        with db.write() as connection:
+            add_job(connection)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == {"db": 0o600, "db-wal": 0o600, "db-shm": 0o600}
+
+
 def test_prepare_twice_keeps_everything(tmp_path: Path) -> None:
     with opened(tmp_path / "db") as db:
         with db.write() as connection:

@@ -12,7 +12,7 @@ import pytest
 import toml
 
 from api.models.events import Advance, Axis, Metric
-from api.models.job import Command, Job, JobSpec, JobStatus
+from api.models.job import Command, Job, JobSpec, JobStatus, Resources
 from api.models.workspace import Workspace
 from api.services.engines.base import Launch
 from api.services.engines.diffusion_pipe import DiffusionPipeEngine
@@ -274,7 +274,9 @@ def test_totals(home: Path) -> None:
     engine = engine_of(home)
     assert list(engine.totals(job_of(home, engine), workspace_of(home))) == [Advance(total_epochs=60)]
     job = job_of(home, engine, epochs=3, max_steps=100)
-    assert list(engine.totals(job, workspace_of(home))) == [Advance(total_epochs=3, total_steps=100)]
+    assert list(engine.totals(job, workspace_of(home))) == [Advance(total_epochs=3, max_steps=100)]
+    job = job_of(home, engine, steps_per_print=10)
+    assert list(engine.totals(job, workspace_of(home))) == [Advance(total_epochs=60, steps_apart=10)]
 
 
 @pytest.mark.parametrize(
@@ -292,4 +294,16 @@ def test_totals(home: Path) -> None:
     ],
 )
 def test_scalars(home: Path, tag: str, metric: Metric) -> None:
-    assert list(engine_of(home).from_tensorboard(tag, 7, 0.5, 9.0, "run")) == [metric]
+    spec = JobSpec("diffusion_pipe", "x", {"config": {"micro_batch_size_per_gpu": 1}})
+    assert list(engine_of(home).from_tensorboard(spec, tag, 7, 0.5, 9.0, "run")) == [metric]
+
+
+@pytest.mark.parametrize(("micro", "step"), [(4, 16), ([[512, 4]], 192)])
+def test_an_x_axis_of_examples_is_brought_back_to_steps(home: Path, micro: object, step: int) -> None:
+    """Batches by resolution have no one size: there the x stays what train.py wrote."""
+    config = {"x_axis_examples": True, "micro_batch_size_per_gpu": micro, "gradient_accumulation_steps": 3}
+    spec = JobSpec("diffusion_pipe", "x", {"config": {**config, "pipeline_stages": 2}}, resources=Resources(gpus=2))
+    engine = engine_of(home)
+    (loss,) = engine.from_tensorboard(spec, "train/loss", 192, 0.5, 9.0, "run")
+    (epoch,) = engine.from_tensorboard(spec, "train/epoch_loss", 2, 0.5, 9.0, "run")
+    assert isinstance(loss, Metric) and isinstance(epoch, Metric) and (loss.step, epoch.epoch) == (step, 2)

@@ -264,13 +264,16 @@ def bad_datasets(data: Path) -> list[tuple[Any, str]]:
         ({"resolutions": [512], "directory": [{**good, "mask_path": f"{data}/m"}]}, "dataset.directory.0.mask_path"),
         ({"resolutions": [512], "directory": [good], "directories": [good, good]}, "dataset.directories"),
         ({"resolutions": [512], "directory": [{**good, "x": [1, "a"]}]}, "dataset.directory.0.x"),
+        ({"resolutions": [512], "enable_ar_bucket": True, "directory": [good]}, "dataset.directory.0.min_ar"),
+        ({"resolutions": [512], "min_ar": 0.5, "max_ar": 2.0, "directory": [{**good, "enable_ar_bucket": True}]},
+         "dataset.directory.0.num_ar_buckets"),
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("index", range(27))
+@pytest.mark.parametrize("index", range(29))
 def test_a_bad_dataset_names_its_field(engine: DiffusionPipeEngine, data: Path, index: int) -> None:
     cases = bad_datasets(data)
-    assert len(cases) == 27
+    assert len(cases) == 29
     dataset, field = cases[index]
     assert field in fields_of(engine, with_dataset(spec_of(data), dataset))
 

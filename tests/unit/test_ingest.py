@@ -19,9 +19,11 @@ from tensorboard.compat.proto import event_pb2  # type: ignore[import-untyped]
 
 from api.models.events import Axis, Level, LineType
 from api.models.job import Attempt, Job, JobStatus, Phase
+from api.models.progress import Progress
 from api.models.workspace import Workspace
 from api.services import ingest as ingest_module
 from api.services.engines.base import Engine
+from api.services.engines.diffusion_pipe import output
 from api.services.history import History, LogLine
 from api.services.ingest import Ingestor
 from api.services.store import events as feed
@@ -243,6 +245,19 @@ def test_lines_know_their_step_and_bytes(bench: Bench) -> None:
     assert found == [(2, None, 0, 7), (2, 5, 9, 22), (2, 5, 24, 25)]
 
 
+class DeepSpeedLines(ToyEngine):
+    parse = staticmethod(output.parse)  # type: ignore[assignment]
+
+
+def test_a_line_of_learning_rates_is_of_the_step_that_it_names(db: Database, tmp_path: Path) -> None:
+    """DeepSpeed prints it before the line with the loss."""
+    bench = Bench(db, tmp_path, DeepSpeedLines())
+    for step in (1, 2):
+        bench.read(f"[Rank 0] step={step}, skipped=0, lr=[0.1], mom=[0.0]\n")
+        bench.read(f"steps: {step} loss: 1.5 iter time (s): 0.1 samples/sec: 5.1\n")
+    assert [line.step for line in bench.lines()] == [1, 1, 2, 2]
+
+
 def test_a_bar_is_one_line_that_replaces_itself(bench: Bench) -> None:
     for percent in (10, 20, 30):
         bench.read(f"\r{percent}%|# | {percent}/100 [00:01<00:09]")
@@ -278,8 +293,11 @@ def test_a_log_that_was_deleted(bench: Bench) -> None:
 
 
 def test_totals_are_known_before_the_first_line(db: Database, tmp_path: Path) -> None:
-    progress = Bench(db, tmp_path, epochs=4, steps=40).reader.progress
+    bench = Bench(db, tmp_path, epochs=4, steps=40)
+    bench.read()
+    progress = Progress.from_dict(bench.now().progress)
     assert (progress.phase, progress.total_epochs, progress.total_steps) == (Phase.STARTING, 4, 40)
+    assert bench.reader.turn(bench.clock.tick()).written is False
 
 
 def test_faults_are_few_and_the_newest(bench: Bench) -> None:

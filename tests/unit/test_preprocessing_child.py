@@ -218,8 +218,9 @@ class TestImages:
 
     def test_what_it_is_counts_and_not_its_name(self, tmp_path: Path, places: Places) -> None:
         (tmp_path / "a.png").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
-        with pytest.raises(OSError, match="cannot identify"):
+        with pytest.raises(OSError, match="cannot identify") as raised:
             image(tmp_path / "a.png", places)
+        assert converter.told(raised.value) == "cannot be decoded: cannot identify image file"
 
     def test_a_bomb_is_not_unpacked(self, tmp_path: Path, places: Places) -> None:
         def chunk(kind: bytes, data: bytes) -> bytes:

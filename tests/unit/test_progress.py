@@ -72,6 +72,48 @@ def test_a_step_that_comes_with_its_epoch_belongs_to_it() -> None:
     assert (progress.steps_per_epoch, progress.total_steps, progress.batch) == (5, 20, 1)
 
 
+def test_a_limit_of_steps_is_all_that_is_known_until_the_epochs_are() -> None:
+    begun = after(Advance(total_epochs=3, max_steps=1000), epoch(1), *steps(1, 4))
+    assert (begun.total_steps, begun.total_steps_estimated) == (1000, True)
+    progress = after(epoch(2), start=begun)
+    assert (progress.total_steps, progress.total_steps_estimated) == (12, True)
+
+
+def test_a_limit_that_the_epochs_do_not_reach_is_no_estimate() -> None:
+    progress = after(Advance(total_epochs=3, max_steps=6), epoch(1), *steps(1, 4), epoch(2), *steps(5, 6))
+    assert (progress.total_steps, progress.total_steps_estimated) == (6, False)
+
+
+def filed(progress: Progress, *told: Metric) -> Progress:
+    for metric in told:
+        progress = progress.filed(metric)
+    return progress
+
+
+def test_steps_that_the_log_leaves_out_make_no_length_of_an_epoch() -> None:
+    """steps_per_print 10, 16 steps an epoch: what the log tells at the ends of epochs are the steps 10, 30 and 40."""
+    told = (Advance(step=10), epoch(2), Advance(step=20), Advance(step=30), epoch(3), Advance(step=40))
+    progress = after(Advance(total_epochs=3, steps_apart=10), *told)
+    assert (progress.steps_per_epoch, progress.total_steps) == (None, None)
+    assert view(progress)["current_batch"] is None and view(progress)["overall_progress"] is None
+
+
+def test_event_files_tell_how_long_an_epoch_is() -> None:
+    whole = [Metric("train/loss", 0.5, step, at=1.0) for step in range(1, 17)]
+    end = Metric("loss", 0.5, epoch=1, axis=Axis.EPOCH, at=1.0)
+    progress = after(Advance(total_epochs=3, steps_apart=10), Advance(step=10), epoch(2))
+    progress = filed(progress, *whole, end)
+    assert (progress.step, progress.steps_per_epoch, progress.total_steps) == (16, 16, 48)
+    assert view(after(Advance(step=20), start=progress))["current_batch"] == 4
+    assert filed(progress, Metric("loss", 0.4, epoch=2, axis=Axis.EPOCH, at=1.0)) == progress
+
+
+def test_event_files_that_leave_out_steps_tell_nothing() -> None:
+    thin = [Metric("train/loss", 0.5, step, at=1.0) for step in (3, 6, 9)]
+    progress = filed(after(Advance(total_epochs=3)), *thin, Metric("loss", 0.5, epoch=1, axis=Axis.EPOCH, at=1.0))
+    assert (progress.steps_per_epoch, progress.total_steps) == (None, None)
+
+
 def test_what_the_trainer_says_wins_over_an_estimate() -> None:
     progress = after(Advance(total_epochs=3), epoch(1), *steps(1, 4), epoch(2))
     assert progress.total_steps == 12

@@ -229,17 +229,20 @@ def test_event_files(engine: ScriptEngine, root: Path, tmp_path: Path) -> None:
     assert names == [("keras", "train"), ("keras", "validation"), ("tb", "compare_a"), ("tb", "compare_b"), ("tb",)]
 
 
+SPEC = JobSpec("script", "x")
+
+
 def test_scalars_of_event_files(engine: ScriptEngine) -> None:
-    assert engine.from_tensorboard("loss", 5, 0.5, 9.0, "tb") == (
+    assert engine.from_tensorboard(SPEC, "loss", 5, 0.5, 9.0, "tb") == (
         Reading(Source.FILE, (("loss", 0.5),), counted=5, phase=Phase.TRAINING, at=9.0),
     )
-    assert engine.from_tensorboard("epoch_loss", 0, 0.5, 9.0, "validation") == (
+    assert engine.from_tensorboard(SPEC, "epoch_loss", 0, 0.5, 9.0, "validation") == (
         Reading(Source.FILE, (("validation/epoch_loss", 0.5),), epoch=1, at=9.0),
     )
-    (curve,) = engine.from_tensorboard("compare/x", 1, 2.0, 9.0, "compare_x_a")
+    (curve,) = engine.from_tensorboard(SPEC, "compare/x", 1, 2.0, 9.0, "compare_x_a")
     assert isinstance(curve, Reading) and curve.values == (("compare/x/a", 2.0),)
-    assert engine.from_tensorboard("train/epoch", 5, 0.5, 9.0, "r") == ()
-    assert engine.from_tensorboard("loss", 2**62, 0.5, 9.0, "r") == ()
+    assert engine.from_tensorboard(SPEC, "train/epoch", 5, 0.5, 9.0, "r") == ()
+    assert engine.from_tensorboard(SPEC, "loss", 2**62, 0.5, 9.0, "r") == ()
 
 
 # ---- failures

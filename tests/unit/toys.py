@@ -117,7 +117,9 @@ class ToyEngine:
     def event_files(self, workspace: Workspace) -> Iterable[Path]:
         return sorted(workspace.output_dir.glob("events*"))
 
-    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float, run: str) -> Sequence[Event]:
+    def from_tensorboard(
+        self, spec: JobSpec, tag: str, step: int, value: float | None, at: float, run: str
+    ) -> Sequence[Event]:
         return (Metric(tag, value, step, at=at),)
 
     def soft_stop(self, workspace: Workspace) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import stat
@@ -20,6 +21,7 @@ from api.children.preprocessing.sizes import Resolution
 
 VIDEOS = frozenset((".mp4", ".avi", ".mov", ".mkv", ".flv", ".wmv", ".m4v", ".webm"))
 IMAGES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"))
+_OBJECT = re.compile(r" <[^<>]{0,500}>")  # Python's name for an open file, in Pillow's messages
 BEAT = 1.0  # seconds between two signs of life
 
 
@@ -162,13 +164,13 @@ def _answer(convert: Callable[[Task], list[dict[str, Any]]], task: Task) -> tupl
     except Exception as problem:  # noqa: BLE001  (strangers' bytes: a decoder raises what it likes)
         if getattr(problem, "errno", None) in HOPELESS:
             return "fatal", f"cannot write: {os.strerror(problem.errno)}"  # type: ignore[attr-defined]
-        return "broken", _told(problem)
+        return "broken", told(problem)
     return "done", (items, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
-def _told(problem: Exception) -> str:
+def told(problem: Exception) -> str:
     text = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-    return f"cannot be decoded: {text}"
+    return f"cannot be decoded: {_OBJECT.sub('', text)}"
 
 
 def _confine(limits: Limits) -> None:

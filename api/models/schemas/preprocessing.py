@@ -56,7 +56,7 @@ class PreprocessingStartSchema(Strict):
     """POST /start."""
 
     dataset_name = text(
-        1, 150, required=True, metadata={"description": "letters, digits, `_`, `-`, `.`; taken at once, or 409"}
+        1, 200, required=True, metadata={"description": "letters, digits, `_`, `-`, `.`; taken at once, or 409"}
     )
     video_directory = text(
         1, 4096, required=True, metadata={"description": "absolute, under the allowed roots; its videos and images"}

@@ -83,7 +83,9 @@ class Engine(Protocol):
         """TensorBoard event files that this attempt may write."""
         ...
 
-    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float, run: str) -> Sequence[Event]:
+    def from_tensorboard(
+        self, spec: JobSpec, tag: str, step: int, value: float | None, at: float, run: str
+    ) -> Sequence[Event]:
         """What a scalar of an event file in the directory `run` means; () for what the log lines carry already."""
         ...
 

@@ -372,6 +372,7 @@ def _carried(progress: Mapping[str, Any]) -> dict[str, Any]:
         "total_steps",
         "total_steps_estimated",
         "steps_per_epoch",
+        "filed_step",
         "best_loss",
         "best_epoch",
         "best_epoch_loss",

@@ -106,6 +106,7 @@ class SqliteBackend:
             self.check_owner()
         else:
             self._create()
+        self.path.chmod(0o600)  # before it is opened: its journals get its mode
         try:
             self._check(writer)
             with writer.connect() as connection:
@@ -118,7 +119,6 @@ class SqliteBackend:
             raise DamagedDatabase(f"the database {self.path} cannot be used: {told}") from problem
         except OtherVersion as problem:
             raise DamagedDatabase(f"the database {self.path} was made by another version: {problem}") from problem
-        self.path.chmod(0o600)
 
     def check_owner(self) -> None:
         """From the header alone: SQLite itself would turn a stranger's file into WAL mode, and empty a cut one."""

@@ -116,6 +116,13 @@ def _directory(entry: object, top: Mapping[str, Any], field: str, inputs: Inputs
             f"{field}.resolutions",
             "is required, here or for the whole dataset, unless size_buckets are given",
         )
+    missing = _missing_ratio({**top, **table})
+    if missing is not None:
+        problems.add(
+            f"{field}.{missing}",
+            "is required, here or for the whole dataset, where enable_ar_bucket is true: give min_ar, max_ar and "
+            "num_ar_buckets, or ar_buckets",
+        )
     with problems.collecting():
         table = {"path": str(_media_directory(table, field, inputs)), **table}
         table.pop("path_id", None)
@@ -154,13 +161,13 @@ def _settings_problems(table: Mapping[str, Any], field: str) -> Iterator[tuple[s
     for key, check in _CHECKS.items():
         if key in table and (message := check(table[key])) is not None:
             yield f"{field}.{key}", message
-    if table.get("enable_ar_bucket") is True and "ar_buckets" not in table:
-        missing = [key for key in ("min_ar", "max_ar", "num_ar_buckets") if key not in table]
-        if missing and len(missing) < 3:
-            yield (
-                f"{field}.{missing[0]}",
-                "is required beside the other two of min_ar, max_ar, num_ar_buckets",
-            )
+
+
+def _missing_ratio(settings: Mapping[str, Any]) -> str | None:
+    """The key that train.py would miss, of a directory's settings over the dataset's."""
+    if settings.get("enable_ar_bucket") is not True or "ar_buckets" in settings or "size_buckets" in settings:
+        return None
+    return next((key for key in ("min_ar", "max_ar", "num_ar_buckets") if key not in settings), None)
 
 
 def _is_side(value: object) -> bool:

@@ -27,6 +27,16 @@ _NOWHERE = Workspace("x", 1, Path("/c"), Path("/l"), Path("/c"), Path("/o"))  # 
 _TRAIN, _EVAL_TIME = "train/", "eval/eval_time_sec"
 
 
+def _counted(spec: JobSpec) -> int:
+    """What one step adds to the x of an event file: 1, or, with x_axis_examples, its global batch."""
+    config = spec.params["config"]
+    micro = config["micro_batch_size_per_gpu"]
+    if not config.get("x_axis_examples") or not isinstance(micro, int):  # by resolution: no number holds for all
+        return 1
+    copies = max(1, spec.resources.gpus, len(spec.resources.gpu_ids)) // config["pipeline_stages"]
+    return int(micro * config["gradient_accumulation_steps"] * copies)
+
+
 @dataclass(frozen=True, slots=True)
 class DiffusionPipeEngine:
     """`bundled`: the repository root, if `root` is the small trainer under its examples/.
@@ -125,17 +135,27 @@ class DiffusionPipeEngine:
         return output.parse(line)
 
     def totals(self, job: Job, workspace: Workspace) -> Sequence[Event]:
-        """The epochs asked for; the steps only where max_steps says them (the epochs may still end it earlier)."""
+        """The epochs asked for, the limit of steps, and how many of them the log tells."""
         config = job.spec.params["config"]
-        return (Advance(total_epochs=config.get("epochs"), total_steps=config.get("max_steps")),)
+        apart = config.get("steps_per_print", 1)
+        return (
+            Advance(
+                total_epochs=config.get("epochs"),
+                max_steps=config.get("max_steps"),
+                steps_apart=apart if apart > 1 else None,
+            ),
+        )
 
     def event_files(self, workspace: Workspace) -> Iterable[Path]:
         return runs.event_files(workspace)
 
-    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float, run: str) -> Sequence[Event]:
+    def from_tensorboard(
+        self, spec: JobSpec, tag: str, step: int, value: float | None, at: float, run: str
+    ) -> Sequence[Event]:
         """`train/loss` keeps a series of its own: the log's rounded one is `loss`, and it arrives earlier."""
         if tag == "train/epoch_loss":
             return (Metric("loss", value, epoch=step, axis=Axis.EPOCH, at=at),)
+        step //= _counted(spec)
         if tag == "train/loss":
             return (Metric(tag, value, step, at=at),)
         if tag.startswith(_TRAIN):

@@ -124,7 +124,9 @@ class KrakenEngine:
     def event_files(self, workspace: Workspace) -> Iterable[Path]:
         return ()
 
-    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float, run: str) -> Sequence[Event]:
+    def from_tensorboard(
+        self, spec: JobSpec, tag: str, step: int, value: float | None, at: float, run: str
+    ) -> Sequence[Event]:
         return ()
 
     def soft_stop(self, workspace: Workspace) -> bool:

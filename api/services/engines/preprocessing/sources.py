@@ -15,13 +15,13 @@ VIDEOS = frozenset((".mp4", ".avi", ".mov", ".mkv", ".flv", ".wmv", ".m4v", ".we
 IMAGES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"))
 LOOKED_AT = 200_000  # entries of a directory
 _YOLO = re.compile(r"ds_\d{8}_", re.IGNORECASE | re.ASCII)
-NAME_BYTES = 150  # so that the name beside which a dataset is made still is one that file systems take
+NAME_BYTES = 200  # so that the name beside which a dataset is made still is one that file systems take
 
 
 def checked_name(name: object, field: str = "dataset_name") -> str:
     """A dataset's name, which is a directory's: letters and digits of any script, `_`, `-` and `.`. Raises Invalid."""
     if not isinstance(name, str) or not is_name(name):
-        raise Invalid(field, "must be letters, digits, _, - or . (not first or last), at most 150 bytes, in NFC form")
+        raise Invalid(field, "must be letters, digits, _, - or . (not first or last), at most 200 bytes, in NFC form")
     if _YOLO.match(name):
         raise Invalid(field, "must not look like the id of a YOLO dataset (ds_20240115_123456...)")
     return name

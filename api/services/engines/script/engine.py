@@ -83,7 +83,9 @@ class ScriptEngine:
     def event_files(self, workspace: Workspace) -> Iterable[Path]:
         return artifacts.event_files(workspace.output_dir)
 
-    def from_tensorboard(self, tag: str, step: int, value: float | None, at: float, run: str) -> Sequence[Event]:
+    def from_tensorboard(
+        self, spec: JobSpec, tag: str, step: int, value: float | None, at: float, run: str
+    ) -> Sequence[Event]:
         """A tag is the metric's name, with the name of its split or of its curve where files share a tag."""
         if metric_name(tag.rpartition("/")[2]) is None or not 0 <= step < 2**53:
             return ()
