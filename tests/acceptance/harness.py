@@ -118,7 +118,7 @@ class Service:
             urls = [line.removeprefix("Serving on ") for line in lines if line.startswith("Serving on ")]
             return urls[0] if urls else ("dead" if self.process.poll() is not None else None)
 
-        self.url = wait_for(serving, 30, "the service to print its address")
+        self.url = wait_for(serving, 60, "the service to print its address")
         return self
 
     @property

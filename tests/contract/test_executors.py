@@ -118,12 +118,12 @@ class ShellBench(Bench):
 
     def runs(self, workspace: Workspace | None = None) -> str:
         handle, workspace = self.sh("echo up; exec sleep 60", workspace)
-        self.until(lambda: self.log(workspace) or self.state(handle) in ENDED)
+        self.prints(workspace)
         return handle
 
     def stubborn(self) -> str:
         handle, workspace = self.sh("trap 'echo no' TERM; echo up; while :; do sleep 0.05; done")
-        self.until(lambda: self.log(workspace))
+        self.prints(workspace)
         return handle
 
     def hears_sigterm(self, handle: str) -> None:
@@ -134,7 +134,11 @@ class ShellBench(Bench):
         return self.start("/no/such/trainer")[0]
 
     def prints(self, workspace: Workspace) -> None:
-        self.until(lambda: self.log(workspace))
+        """Waits until it has printed and its executor knows that it runs, which a cluster's hears later; or for its end."""
+        handle = self.executor.handle(workspace)
+        self.until(
+            lambda: (self.log(workspace) and self.state(handle) is RunState.RUNNING) or self.state(handle) in ENDED
+        )
 
     def log(self, workspace: Workspace) -> str:
         return workspace.log.read_text() if workspace.log.exists() else ""

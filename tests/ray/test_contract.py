@@ -16,38 +16,21 @@ from api.services.executors.ray import executor as module
 from api.services.executors.ray.submission import BEGAN
 from api.utils import training_wrapper as keeper
 from api.utils.errors import Forbidden, Unavailable
-from tests.contract import test_executors as suite
-from tests.contract.test_executors import ENDED, ENV, ShellBench
+from tests.contract.cluster import EVERY, ClusterBench
+from tests.contract.test_executors import ENV
 from tests.ray.cluster import CPUS, GPUS, MEMORY, Cluster, until
 
-#: what the suite asks of every executor, but that a trainer outlives its keeper: Ray ends what is left of a job
-EVERY = (
-    suite.test_nothing_is_known_of_what_was_never_launched,
-    suite.test_equal_workspaces_have_equal_handles_and_others_have_others,
-    suite.test_the_exit_code_is_the_real_one,
-    suite.test_a_run_is_seen_to_run_and_uses_something,
-    suite.test_output_is_appended_to_the_log_of_the_job,
-    suite.test_a_launch_repeated_starts_once,
-    suite.test_a_stop_is_graceful_and_may_be_repeated,
-    suite.test_what_ignores_sigterm_is_killed_after_its_grace,
-    suite.test_a_smaller_grace_shortens_and_a_larger_one_changes_nothing,
-    suite.test_a_stop_before_the_start_prevents_it,
-    suite.test_a_stop_after_the_end_changes_nothing,
-    suite.test_a_trainer_that_cannot_be_started_has_ended_with_the_reason,
-    suite.test_what_has_ended_can_be_forgotten_and_what_runs_cannot,
-)
 globals().update({test.__name__: test for test in EVERY})
 pytestmark = pytest.mark.ray
 
 
-class RayBench(ShellBench):
+class RayBench(ClusterBench):
     def __init__(self, directory: Path, cluster: Cluster) -> None:
         super().__init__(directory)
         self.cluster = cluster
         self.executor: RayExecutor = self.another()
 
     def another(self) -> RayExecutor:
-        """As of a service that starts again."""
         made = RayExecutor(self.cluster.client, linger=0.3, interval=0.1, patience=1.0)
         made.start()
         until(lambda: made.state().at or made._failures, 20, "what Ray has")
@@ -59,23 +42,8 @@ class RayBench(ShellBench):
             not node.cpus_used and not any(gpu.busy for gpu in node.gpus) for node in self.executor.state().nodes
         )
 
-    def restart(self) -> None:
-        self.executor.close()
-        self.executor = self.another()
-
-    def runs(self, workspace: object = None) -> str:
-        handle = super().runs(workspace)  # type: ignore[arg-type]
-        self.until(lambda: Path(handle, keeper.USAGE).exists() or self.state(handle) in ENDED)
-        return handle
-
     def name(self, handle: str) -> str:
         return str(self.record(handle, module.RAY)["name"])
-
-    def close(self) -> None:
-        try:
-            super().close()
-        finally:
-            self.executor.close()
 
 
 @pytest.fixture
@@ -142,7 +110,7 @@ def test_a_service_that_starts_again_learns_the_code(bench: RayBench, tmp_path: 
 def test_a_launch_cut_short_after_the_submission_is_found_again_and_starts_once(bench: RayBench) -> None:
     handle, workspace = bench.sh("echo once; sleep 60")
     bench.prints(workspace)
-    bench.executor.close()
+    bench.until(bench.executor.close)
     Path(handle, module.RAY).unlink()
     bench.executor = bench.another()
     assert bench.state(handle) is RunState.ABSENT
@@ -201,7 +169,7 @@ def test_an_interpreter_that_the_node_lacks_is_told(bench: RayBench) -> None:
     [("", "asks for a token (TRAINYARD_RAY_TOKEN)"), ("wrong", "does not know the token (TRAINYARD_RAY_TOKEN)")],
 )
 def test_a_wrong_token_is_told(bench: RayBench, token: str, told: str) -> None:
-    bench.executor.close()
+    bench.until(bench.executor.close)
     right, wrong = bench.cluster.client, Ray(bench.cluster.address, token)
     bench.cluster.client = wrong
     try:
@@ -213,7 +181,7 @@ def test_a_wrong_token_is_told(bench: RayBench, token: str, told: str) -> None:
 
 
 def test_a_token_that_was_changed_fails_the_job_and_an_address_that_is_silent_does_not(bench: RayBench) -> None:
-    assert bench.executor.close()  # before it hears of it itself
+    bench.until(bench.executor.close)  # before it hears of it itself
     bench.executor.turn()
     bench.executor._ray = Ray(bench.cluster.address, "wrong")
     with pytest.raises(LaunchError, match=r"Ray refuses it: .* does not know the token"):
@@ -229,7 +197,7 @@ def test_poll_asks_nobody(bench: RayBench, monkeypatch: pytest.MonkeyPatch) -> N
     def refused(*_: object, **__: object) -> None:
         raise AssertionError("a poll must not ask")
 
-    assert bench.executor.close()
+    bench.until(bench.executor.close)
     bench.executor.turn()
     with monkeypatch.context() as patched:
         patched.setattr(Ray, "_json", refused)

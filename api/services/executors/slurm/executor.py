@@ -286,6 +286,8 @@ class SlurmExecutor:
         for handle, track in tracks.items():
             self._tell(handle, track)
         if tracks:
+            for handle, track in tracks.items():  # first: what begins while Slurm answers was not put back
+                track.begun = track.begun or records.read(handle, keeper.PID) is not None
             asked_at = time.monotonic()
             rows = self._slurm.jobs()
             for handle, track in tracks.items():
@@ -330,7 +332,7 @@ class SlurmExecutor:
     def _row(self, handle: str, track: Track, rows: Mapping[int, Row]) -> Row | None:
         """The job's; of two, which an sbatch leaves that was believed to have failed, the one that has begun."""
         row = rows.get(track.job)
-        if row is None or row.state == "RUNNING" or records.read(handle, keeper.PID) is None:
+        if row is None or row.state == "RUNNING" or not track.begun:
             return row
         mine = comment(handle)
         for twin in rows.values():
@@ -343,7 +345,6 @@ class SlurmExecutor:
         return row
 
     def _hear(self, handle: str, track: Track, row: Row | None, asked_at: float) -> None:
-        began = records.read(handle, keeper.PID) is not None
         if row is None:
             if asked_at > track.submitted:
                 self._over(handle, track, GONE, asked_at)
@@ -353,10 +354,10 @@ class SlurmExecutor:
             self._over(handle, track, row.state, asked_at)
             return
         track.over_since = None
-        if row.state in WAITING and began:
+        if row.state in WAITING and track.begun:
             self._slurm.cancel(track.job)
             self._over(handle, track, REQUEUED, asked_at)
-        elif began and track.gpus and track.places is None:
+        elif track.begun and track.gpus and track.places is None:
             track.places = self._slurm.gpus_of(track.job)
 
     def _over(self, handle: str, track: Track, state: str, now: float) -> None:

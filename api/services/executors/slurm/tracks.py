@@ -68,6 +68,7 @@ class Track:
     have: tuple[int, bool]  # priority and hold, as Slurm has them
     want: tuple[int, bool]
     began: Record | None = None  # what its keeper wrote when it began, once that was seen
+    begun: bool = False  # its keeper had begun before Slurm was last asked
     state: str = "PENDING"
     reason: str = ""
     node: str = ""
