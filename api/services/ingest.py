@@ -21,7 +21,7 @@ from api.services.store import events as feed
 from api.services.store import jobs as store
 from api.services.store import logs
 from api.services.store.database import Database
-from api.services.store.metrics import SeriesWriter
+from api.services.store.metric_writer import SeriesWriter
 from api.services.telemetry import LINES, POINTS
 from api.utils.faults import fault
 from api.utils.logreader import LIMITS, Chunk, Cursor, Line, read, split_span

@@ -17,7 +17,8 @@ from api.models.job import Job
 from api.services.store import jobs as store
 from api.services.store import metrics, schema
 from api.services.store.database import Database
-from api.services.store.metrics import FACTOR, LEVELS, Point, SeriesWriter
+from api.services.store.metric_writer import FACTOR, LEVELS, SeriesWriter
+from api.services.store.metrics import Point
 from tests.unit.toys import START, add_job
 
 relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
