@@ -159,12 +159,27 @@ def _points(part: Segment, since: int | None) -> Select[Any]:
 def _total(connection: Connection, parts: Sequence[Segment], since: int | None) -> int:
     total = 0
     for part in parts:
-        if not part.overlapped and (since is None or since <= part.first_x):
-            total += part.points
-        else:
+        if part.overlapped:
             query = _points(part, since).with_only_columns(func.count())
             total += int(connection.execute(query).scalar_one())
+        else:
+            total += part.points - _before(connection, part, since)
     return total
+
+
+def _before(connection: Connection, part: Segment, since: int | None) -> int:
+    """How many points of a series come before a step: known where it has one at every step, else counted from the
+    nearer end."""
+    if since is None or since <= part.first_x:
+        return 0
+    if since > part.last_x:
+        return part.points
+    if part.points == part.last_x - part.first_x + 1:
+        return since - part.first_x
+    query = select(func.count()).where(metric_points.c.series_id == part.series_id)
+    if since - part.first_x <= part.last_x - since:
+        return int(connection.execute(query.where(metric_points.c.x < since)).scalar_one())
+    return part.points - int(connection.execute(query.where(metric_points.c.x >= since)).scalar_one())
 
 
 def _candidates(
@@ -180,21 +195,26 @@ def _candidates(
         rows = connection.execute(_points(part, since))
         return {row.x: row.value for row in rows}
     found: dict[int, float | None] = {}
-    query = select(metric_rollups).where(metric_rollups.c.series_id == part.series_id, metric_rollups.c.level == level)
-    if since is not None and since > part.first_x:
-        before = select(func.count()).where(metric_points.c.series_id == part.series_id, metric_points.c.x < since)
-        query = query.where(metric_rollups.c.bucket >= connection.execute(before).scalar_one() // FACTOR**level)
-    for row in connection.execute(query):
-        for x, value in ((row.min_x, row.min_value), (row.max_x, row.max_value), (row.null_x, None)):
-            if x is not None and (since is None or x >= since) and part.shows(x):
-                found[x] = value
+    hidden = _before(connection, part, since)
+    for each in range(level, 0, -1):  # the run that `since` cuts is looked at by the smaller runs that it is made of
+        size, larger = FACTOR**each, FACTOR ** (each + 1)
+        runs = metric_rollups.c
+        query = select(metric_rollups).where(runs.series_id == part.series_id, runs.level == each)
+        query = query.where(runs.bucket >= hidden // size)
+        if each < level:
+            query = query.where(runs.bucket < (hidden // larger + 1) * FACTOR)
+        for row in connection.execute(query):
+            for x, value in ((row.min_x, row.min_value), (row.max_x, row.max_value), (row.null_x, None)):
+                if x is not None and (since is None or x >= since) and part.shows(x):
+                    found[x] = value
+        if hidden % size == 0:
+            break
     shown = _points(part, since)
-    order = [metric_points.c.x, metric_points.c.x.desc()]
-    if part.overlapped or (since is not None and since > part.first_x):  # a run's extreme may be one that is not shown
-        shown_values = shown.where(metric_points.c.value.is_not(None))
-        order_values = [metric_points.c.value, metric_points.c.value.desc()]
-        found.update(_first(connection, shown_values, order_values))
-    found.update(_first(connection, shown, order))
+    found.update({row.x: row.value for row in connection.execute(shown.order_by(metric_points.c.x).limit(FACTOR))})
+    found.update(_first(connection, shown, [metric_points.c.x.desc()]))
+    if part.overlapped:  # a run's extreme may be one that is not shown
+        values = shown.where(metric_points.c.value.is_not(None))
+        found.update(_first(connection, values, [metric_points.c.value, metric_points.c.value.desc()]))
     return found
 
 
