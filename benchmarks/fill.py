@@ -18,7 +18,7 @@ from api.services.accounts import AccountService
 from api.services.store import jobs as store
 from api.services.store import schema
 from api.services.store.database import Database
-from api.services.store.metrics import SeriesWriter
+from api.services.store.metric_writer import SeriesWriter
 
 BATCH = 5000
 TAGS = ("flux", "lora", "night", "try")

@@ -66,23 +66,32 @@ class Progress:
 
     def evolve(self, **changes: Any) -> Self:
         """`dataclasses.replace`, which takes ten times as long and is called for every step of every training."""
-        changed = object.__new__(type(self))
-        vars(changed).update(vars(self), **changes)
-        return changed
+        values = vars(self).copy()  # copied whole, where an update of another goes entry by entry
+        values.update(changes)
+        return self._of(values)
+
+    @classmethod
+    def _of(cls, values: dict[str, Any]) -> Self:
+        made = object.__new__(cls)
+        object.__setattr__(made, "__dict__", values)
+        return made
 
     def advance(self, event: Advance) -> Self:
         """With what one line said. A step or an epoch lower than the known one changes nothing."""
         before = self if event.epoch is None else self._enter_epoch(event.epoch)
-        changes = {name: value for name, value in zip(Advance._fields, event, strict=True) if value is not None}
-        changes.pop("epoch", None)
+        values = vars(before).copy()
+        for name, value in zip(Advance._fields, event, strict=True):
+            if value is not None:
+                values[name] = value
+        values["epoch"] = before.epoch
         if event.total_steps is not None:
-            changes["total_steps_estimated"] = False
+            values["total_steps_estimated"] = False
         if event.step is not None:
             if event.step <= (before.step or 0):
-                del changes["step"]
+                values["step"] = before.step
             elif before.base_step is None:
-                changes["base_step"] = event.step - (self.steps_apart or 1)
-        return (before.evolve(**changes) if changes else before)._estimate()
+                values["base_step"] = event.step - (self.steps_apart or 1)
+        return self._of(values)._estimate()
 
     def _enter_epoch(self, epoch: int) -> Self:
         """The step that comes with an epoch's number is of that epoch, so this is called before it is taken."""
@@ -110,9 +119,10 @@ class Progress:
         if self.total_steps is None or self.total_steps_estimated:
             whole = self.steps_per_epoch * self.total_epochs if self.steps_per_epoch and self.total_epochs else None
             known = [steps for steps in (whole, self.max_steps) if steps]
-            if known:
-                total = max(min(known), self.step or 0)
-                return self.evolve(total_steps=total, total_steps_estimated=whole is None or total != self.max_steps)
+            total = max(min(known), self.step or 0) if known else None
+            estimated = whole is None or total != self.max_steps
+            if total is not None and (total, estimated) != (self.total_steps, self.total_steps_estimated):
+                return self.evolve(total_steps=total, total_steps_estimated=estimated)
         return self
 
     def filed(self, metric: Metric) -> Self:

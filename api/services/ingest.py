@@ -11,7 +11,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from api.models.events import PLAIN, Advance, Axis, Done, Event, Fault, Metric, Note, Parsed, Reading, Saved, Warn
+from api.models.events import (
+    PLAIN,
+    Advance,
+    Axis,
+    Done,
+    Event,
+    Fault,
+    LineType,
+    Metric,
+    Note,
+    Parsed,
+    Reading,
+    Saved,
+    Warn,
+)
 from api.models.job import Attempt, Job, Phase
 from api.models.progress import Progress
 from api.models.reading import Readings
@@ -21,7 +35,7 @@ from api.services.store import events as feed
 from api.services.store import jobs as store
 from api.services.store import logs
 from api.services.store.database import Database
-from api.services.store.metrics import SeriesWriter
+from api.services.store.metric_writer import SeriesWriter
 from api.services.telemetry import LINES, POINTS
 from api.utils.faults import fault
 from api.utils.logreader import LIMITS, Chunk, Cursor, Line, read, split_span
@@ -37,6 +51,9 @@ FILES_EVERY = 2.0  # seconds between two looks at event files
 LIVE_LINES = 200  # log lines that one event carries; a client reads the rest by the cursor
 LIVE_BYTES = 16 * 1024
 LIVE_POINTS = 200
+
+_STEP = Axis.STEP  # a look into an Enum is a slow one
+_TYPES = {kind: kind.value for kind in LineType}
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +301,14 @@ class _Batch:
 
     def add(self, event: Event, now: float) -> None:
         if isinstance(event, Metric):
-            self.metrics.append(self._placed(event))
+            here = event.epoch is None and event.axis is _STEP
+            self.metrics.append(self._placed(event) if here else event)
             if event.at is not None:
                 self.progress = self.progress.filed(event)
         elif isinstance(event, Advance):
             self._advance(event, now)
+        elif isinstance(event, Reading):
+            self._read(lambda: self._readings.take(self.progress, event, now))
         elif isinstance(event, Fault):
             since = now if event.fatal else self.progress.fatal_since
             self.progress = self.progress.evolve(faults=(*self.progress.faults, event.line)[-5:], fatal_since=since)
@@ -300,8 +320,6 @@ class _Batch:
             self.progress = self.progress.evolve(phase=Phase.SAVING, saving_since=now)
         elif isinstance(event, Done):
             self.progress = self.progress.evolve(finished=True)
-        elif isinstance(event, Reading):
-            self._read(lambda: self._readings.take(self.progress, event, now))
 
     def close(self, now: float) -> None:
         """The log of this turn is read to its end."""
@@ -314,21 +332,20 @@ class _Batch:
         self._moved(before)
 
     def _placed(self, metric: Metric) -> Metric:
-        if metric.axis is Axis.EPOCH or metric.epoch is not None:
-            return metric
-        return Metric(metric.name, metric.value, metric.step, self._epoch_of(metric), metric.axis, metric.at)
+        name, value, step, _, axis, at = metric
+        return Metric(name, value, step, self._epoch_of(step, at), axis, at)
 
-    def _epoch_of(self, metric: Metric) -> int | None:
+    def _epoch_of(self, step: int | None, at: float | None) -> int | None:
         """A log line is of the epoch that it stands in. An event file comes late: there the step tells, if it can,
         and surely so where no resume has put a step more into an epoch."""
         progress = self.progress
-        current, length = progress.current_epoch() or 1, progress.steps_per_epoch
-        if metric.at is None or metric.step is None or current == 1:
+        current, length = progress.epoch or 1, progress.steps_per_epoch
+        if at is None or step is None or current == 1:
             return current
         resumed = bool(progress.base_step) and not progress.steps_apart
-        if resumed and metric.step == progress.step:
+        if resumed and step == progress.step:
             return current
-        return max(0, metric.step - 1) // length + 1 if length else None
+        return max(0, step - 1) // length + 1 if length else None
 
     def _advance(self, event: Advance, now: float) -> None:
         before = self.progress
@@ -337,7 +354,8 @@ class _Batch:
             seconds = max(0.0, now - before.saving_since)
             after = after.evolve(saving_since=None, last_save_seconds=round(seconds, 3))
         self.progress = after
-        self._moved(before)
+        if after.fatal_since is not None:
+            self._moved(before)
 
     def _moved(self, before: Progress) -> None:
         """A step after a traceback: it was caught."""
@@ -388,6 +406,6 @@ class _Spans:
             return
         (level, kind, epoch, step), first, count, start, end = self._open
         self.done.append(
-            logs.Span(first, count, start, end, self._now, int(level), kind.value, self._attempt, epoch, step)
+            logs.Span(first, count, start, end, self._now, int(level), _TYPES[kind], self._attempt, epoch, step)
         )
         self._open = None

@@ -141,9 +141,10 @@ def long_lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Datab
 
 
 @pytest.mark.parametrize("limit", [100, 1000])
-@pytest.mark.parametrize("newest", [False, True], ids=["whole", "newest"])
+@pytest.mark.parametrize("newest", [False, True], ids=["thinned", "newest"])
+@pytest.mark.parametrize("middle", [False, True], ids=["whole", "since the middle"])
 def test_a_long_line_is_drawn_with_as_much_work_as_a_short_one(
-    long_lines: tuple[Database, dict[int, str]], limit: int, newest: bool
+    long_lines: tuple[Database, dict[int, str]], limit: int, newest: bool, middle: bool
 ) -> None:
     db, ids = long_lines
     read = metrics.last_points if newest else metrics.thinned
@@ -151,8 +152,9 @@ def test_a_long_line_is_drawn_with_as_much_work_as_a_short_one(
     for size, job_id in ids.items():
         with db.read() as connection:
             job = store.get(connection, job_id)
+            since = size // 2 + 5 if middle else None
             with work(connection) as counted:
-                line = read(connection, metrics.segments(connection, job, job.series, Axis.STEP, "loss"), limit, None)
+                line = read(connection, metrics.segments(connection, job, job.series, Axis.STEP, "loss"), limit, since)
             steps[size] = counted[0]
-        assert line.total_points == size and len(line.points) <= limit
+        assert line.total_points == (size if since is None else size - since + 1) and len(line.points) <= limit
     assert steps[POINTS[2]] <= 3 * max(steps[POINTS[0]], steps[POINTS[1]])

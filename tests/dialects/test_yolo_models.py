@@ -22,8 +22,8 @@ from api.models.job import EndReason, Job, JobSpec
 from api.models.yolo_model import YoloModel
 from api.services.engines.base import Availability
 from api.services.executors.short import Ended
-from api.services.store import metrics
 from api.services.store.jobs import save
+from api.services.store.metric_writer import SeriesWriter
 from api.utils.errors import Unavailable
 from tests.dialects.conftest import Site
 from tests.dialects.test_yolo_datasets import BARE, ISO, OWNER, STRANGER, V1, Platform
@@ -352,7 +352,7 @@ def test_charts_of_a_training_that_still_runs(models: Models) -> None:
     path = f"/train/jobs/{job.id}/charts"
     assert "has no epoch yet" in models.detail("GET", path, 409)
     with site.services.db.write() as connection:
-        writer = metrics.SeriesWriter(job.seq, 1)
+        writer = SeriesWriter(job.seq, 1)
         points = [Metric("train/box_loss", 3.0 / epoch, epoch=epoch, axis=Axis.EPOCH) for epoch in (1, 2, 3)]
         writer.write(connection, [*points, Metric("metrics/mAP50(B)", 0.5, epoch=3, axis=Axis.EPOCH)], time.time())
     assert is_png(models.call("GET", f"{path}?chart_type=loss").data)

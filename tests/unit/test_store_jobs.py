@@ -14,7 +14,7 @@ from api.services.store import events, leases, logs, queue, queue_tables, schema
 from api.services.store import jobs as store
 from api.services.store.database import Database
 from api.services.store.jobs import Viewer
-from api.services.store.metrics import SeriesWriter
+from api.services.store.metric_writer import SeriesWriter
 from api.utils.errors import Conflict, NotFound
 from tests.postgres import sqlite_only
 from tests.unit.toys import START, add_job, claim

@@ -17,7 +17,8 @@ from api.models.job import Job
 from api.services.store import jobs as store
 from api.services.store import metrics, schema
 from api.services.store.database import Database
-from api.services.store.metrics import FACTOR, LEVELS, Point, SeriesWriter
+from api.services.store.metric_writer import FACTOR, LEVELS, SeriesWriter
+from api.services.store.metrics import Point
 from tests.unit.toys import START, add_job
 
 relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -206,6 +207,20 @@ def test_a_gap_of_a_whole_stretch_stays_visible(db: Database) -> None:
         shown = drawn(line(connection, job, 50).points)
     assert any(value is None and 400 <= x < 700 for x, value in shown)
     assert not any(value is None and not 400 <= x < 700 for x, value in shown)
+
+
+@pytest.mark.parametrize("step", [1, 10], ids=["every step", "each tenth"])
+@pytest.mark.parametrize("since", [-3, 1, 2, 1_234, 9_991, 15_000, 19_990, 20_001, 30_000])
+def test_how_many_points_come_after_a_step(db: Database, step: int, since: int) -> None:
+    xs = range(step, 20_001, step)
+    with db.write(durable=False) as connection:
+        job = add_job(connection)
+        write(connection, job, 1, [loss(x, math.sin(x / 900)) for x in xs])
+    shown = [(x, math.sin(x / 900)) for x in xs if x >= since]
+    with db.read() as connection:
+        read = line(connection, job, 60, since)
+    assert read.total_points == len(shown)
+    check_thinned(read, shown, 60)
 
 
 @pytest.mark.parametrize(("limit", "since"), [(100, None), (1000, None), (100, 50_000), (100, 99_000)])

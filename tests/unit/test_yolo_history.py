@@ -11,7 +11,7 @@ from api.models.events import Axis, Metric
 from api.models.job import Job
 from api.services import yolo_history as history
 from api.services.store.database import Database
-from api.services.store.metrics import SeriesWriter
+from api.services.store.metric_writer import SeriesWriter
 from tests.unit.toys import World
 
 

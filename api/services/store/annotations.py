@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy.sql.dml import Insert
 
 from api.models.annotation import AnnotationTask, Box, Image, Item, Key, LabelSet, Proposal, boxes_text
 from api.services.store.annotation_tables import yolo_images as images
@@ -50,7 +51,11 @@ def finish(connection: Connection, key: Key) -> None:
 
 def add_images(connection: Connection, key: Key, rows: Sequence[NewImage]) -> None:
     made = [(*key, *row[:7], 0, False, row[7], None, None) for row in rows]
-    insert_rows(connection, insert(images), made)
+    insert_rows(connection, _new_images, made)
+
+
+def _new_images(_: Connection) -> Insert:
+    return insert(images)
 
 
 def count(connection: Connection, key: Key, *, annotated: bool | None = None) -> int:

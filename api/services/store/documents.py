@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy.sql.dml import Insert
 
 from api.models.job import Job, JobStatus
 from api.models.ocr import Direction, Document, Line, LineCounts, Part, Points
@@ -147,9 +148,13 @@ def put_part(connection: Connection, document_id: int, new: NewPart) -> str | No
         if new.lines is not None:
             connection.execute(delete(ocr_lines).where(ocr_lines.c.part_id == part_id))
     rows = [(part_id, number, *line) for number, line in enumerate(lines, 1)]  # as the columns stand
-    insert_rows(connection, insert(ocr_lines).inline(), rows, [c.name for c in ocr_lines.c if c.name != "id"])
+    insert_rows(connection, _new_lines, rows, [c.name for c in ocr_lines.c if c.name != "id"])
     replaced = before.image if before is not None and new.image is not None else None
     return replaced if replaced != new.image else None
+
+
+def _new_lines(_: Connection) -> Insert:
+    return insert(ocr_lines).inline()
 
 
 def _line_counts(lines: Sequence[FlatLine]) -> dict[str, int]:

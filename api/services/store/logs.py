@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.sql import Select
+from sqlalchemy.sql.dml import Insert
 
 from api.models.events import Level, LineType
 from api.services.store.bulk import insert_rows
@@ -36,13 +37,17 @@ class Span(NamedTuple):
 
 def write(connection: Connection, job_seq: int, spans: Sequence[Span]) -> None:
     """Adds spans; one that begins at a known line replaces it (a progress bar that went on)."""
+    insert_rows(connection, _new_spans, [(job_seq, *span) for span in spans])
+
+
+def _new_spans(connection: Connection) -> Insert:
     statement = upsert(connection, log_spans)
-    new = statement.excluded
     names = ("line_count", "byte_start", "byte_end", "at", "level", "type", "attempt", "epoch", "step")
-    statement = statement.on_conflict_do_update(
+    new = statement.excluded
+    made: Insert = statement.on_conflict_do_update(
         index_elements=["job_seq", "first_line"], set_={name: new[name] for name in names}
     )
-    insert_rows(connection, statement, [(job_seq, *span) for span in spans])
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Metric series: each point once, and extremes of runs of points, so that a chart costs the same however long it is.
+"""Metric series, read: raw or thinned, over the attempts that belong together.
 
 A *line* (what a chart shows) is made of the series of the attempts that belong together: where two attempts
 have the same range of steps, the newer one wins.
@@ -6,29 +6,19 @@ have the same range of steps, the newer one wins.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.sql import Select
 
-from api.models.events import Axis, Metric
+from api.models.events import Axis
 from api.models.job import Job
-from api.services.store.bulk import insert_rows
-from api.services.store.schema import (
-    attempts,
-    metric_epochs,
-    metric_points,
-    metric_rollups,
-    metric_series,
-)
-from api.services.store.upsert import upsert
+from api.services.store.metric_writer import FACTOR, LEVELS
+from api.services.store.schema import attempts, metric_epochs, metric_points, metric_rollups, metric_series
 from api.utils.downsample import lttb
 
-FACTOR = 8  # points a bucket of the first level; each further level has as many of those before
-LEVELS = 7
 EXTREMES_FROM = 50  # a line thinned to so many points or more has the lowest and the highest value for certain
 
 
@@ -67,171 +57,6 @@ class Line:
     total_points: int
     downsampled: bool
     points: list[Point]
-
-
-# ---- writing
-
-
-class SeriesWriter:
-    """Writes one attempt's metrics. Remembers where each series is, so that a batch costs no reads."""
-
-    def __init__(self, job_seq: int, attempt: int) -> None:
-        self.job_seq = job_seq
-        self.attempt = attempt
-        self._known: dict[tuple[str, str], _Tail] | None = None
-
-    def write(self, connection: Connection, metrics: Sequence[Metric], now: float) -> list[Metric]:
-        """Appends in order, in the caller's transaction; returns what was new, with its step filled in.
-
-        A step that is not larger than the series' last one is there already, and is dropped. When the
-        transaction fails, `reset` must be called.
-        """
-        known = self._load(connection)
-        fresh: list[Metric] = []
-        batches: dict[tuple[str, str], list[tuple[Metric, int]]] = {}
-        for metric in metrics:
-            key: tuple[str, str] = (metric.axis, metric.name)  # an axis is the string that the row has
-            tail = known.get(key)
-            if tail is None:
-                tail = known[key] = _Tail()
-            x = self._x(metric, tail)
-            if tail.last_x is not None and x <= tail.last_x:
-                continue
-            tail.last_x = x
-            batches.setdefault(key, []).append((metric, x))
-            fresh.append(metric if metric.axis is Axis.EPOCH or metric.step == x else _stepped(metric, x))
-        for key, batch in batches.items():
-            self._append(connection, key, known[key], batch, now)
-        return fresh
-
-    def reset(self) -> None:
-        self._known = None
-
-    @staticmethod
-    def _x(metric: Metric, tail: _Tail) -> int:
-        given = metric.epoch if metric.axis is Axis.EPOCH else metric.step
-        return given if given is not None else (0 if tail.last_x is None else tail.last_x) + 1
-
-    def _load(self, connection: Connection) -> dict[tuple[str, str], _Tail]:
-        if self._known is None:
-            mine = (metric_series.c.job_seq == self.job_seq, metric_series.c.attempt == self.attempt)
-            rows = connection.execute(select(metric_series).where(*mine))
-            self._known = {(row.axis, row.name): _Tail(row.id, row.points, row.last_x) for row in rows}
-        return self._known
-
-    def _append(
-        self,
-        connection: Connection,
-        key: tuple[str, str],
-        tail: _Tail,
-        batch: list[tuple[Metric, int]],
-        now: float,
-    ) -> None:
-        first, last = batch[0], batch[-1]
-        if tail.id is None:
-            values = {
-                "job_seq": self.job_seq,
-                "attempt": self.attempt,
-                "axis": key[0],
-                "name": key[1],
-                "points": 0,
-                "first_x": first[1],
-                "last_x": last[1],
-                "updated_at": now,
-            }
-            tail.id = connection.execute(insert(metric_series).values(values)).inserted_primary_key[0]  # type: ignore[index]
-        rows = [(tail.id, x, m.value, m.epoch, m.at or now) for m, x in batch]
-        insert_rows(connection, insert(metric_points), rows)
-        _roll_up(connection, tail.id, tail.points, [(x, m.value) for m, x in batch])
-        if key[0] == Axis.STEP:
-            _sum_epochs(connection, tail.id, batch, now)
-        tail.points += len(batch)
-        connection.execute(
-            update(metric_series)
-            .where(metric_series.c.id == tail.id)
-            .values(points=tail.points, last_x=last[1], last_value=last[0].value, updated_at=now)
-        )
-
-
-@dataclass(slots=True)
-class _Tail:
-    id: int | None = None
-    points: int = 0
-    last_x: int | None = None
-
-
-def _stepped(metric: Metric, x: int) -> Metric:
-    return Metric(metric.name, metric.value, x, metric.epoch, metric.axis, metric.at)
-
-
-def _roll_up(connection: Connection, series_id: int, before: int, points: Sequence[tuple[int, float | None]]) -> None:
-    """Merges a batch into the extremes of every level. `before`: how many points the series had."""
-    rows: list[tuple[object, ...]] = []
-    for level in range(1, LEVELS + 1):
-        size = FACTOR**level
-        start = 0
-        while start < len(points):
-            bucket = (before + start) // size
-            end = min(len(points), (bucket + 1) * size - before)
-            rows.append((series_id, level, bucket, *_extremes(points[start:end])))
-            start = end
-    table = metric_rollups.c
-    statement = upsert(connection, metric_rollups)
-    new = statement.excluded
-    lower = (table.min_value.is_(None)) | (new.min_value < table.min_value)
-    higher = (table.max_value.is_(None)) | (new.max_value > table.max_value)
-    statement = statement.on_conflict_do_update(
-        index_elements=["series_id", "level", "bucket"],
-        set_={
-            "min_x": case((lower, new.min_x), else_=table.min_x),
-            "min_value": case((lower, new.min_value), else_=table.min_value),
-            "max_x": case((higher, new.max_x), else_=table.max_x),
-            "max_value": case((higher, new.max_value), else_=table.max_value),
-            "null_x": func.coalesce(table.null_x, new.null_x),
-        },
-    )
-    insert_rows(connection, statement, rows)
-
-
-def _extremes(points: Sequence[tuple[int, float | None]]) -> tuple[object, ...]:
-    """As a row of the rollups has them: lowest, highest, first without a value. Of equal ones the first counts,
-    so that it does not matter in which batches the points came."""
-    numbers = [(value, x) for x, value in points if value is not None]
-    low = min(numbers, key=itemgetter(0), default=(None, None))
-    high = max(numbers, key=itemgetter(0), default=(None, None))
-    null_x = next((x for x, value in points if value is None), None)
-    return low[1], low[0], high[1], high[0], null_x
-
-
-def _sum_epochs(connection: Connection, series_id: int, batch: Iterable[tuple[Metric, int]], now: float) -> None:
-    sums: dict[int, list[float]] = {}
-    for metric, x in batch:
-        if metric.epoch is not None and metric.value is not None:
-            entry = sums.setdefault(metric.epoch, [0.0, 0, 0])
-            entry[0] += metric.value
-            entry[1] += 1
-            entry[2] = x
-    if not sums:
-        return
-    rows = [
-        {"series_id": series_id, "epoch": epoch, "total": total, "points": number, "last_x": last, "at": now}
-        for epoch, (total, number, last) in sums.items()
-    ]
-    statement = upsert(connection, metric_epochs)
-    old, new = metric_epochs.c, statement.excluded
-    statement = statement.on_conflict_do_update(
-        index_elements=["series_id", "epoch"],
-        set_={
-            "total": old.total + new.total,
-            "points": old.points + new.points,
-            "last_x": new.last_x,
-            "at": new.at,
-        },
-    )
-    connection.execute(statement, rows)
-
-
-# ---- reading
 
 
 def names(connection: Connection, job: Job, series: int) -> list[dict[str, object]]:
@@ -334,12 +159,27 @@ def _points(part: Segment, since: int | None) -> Select[Any]:
 def _total(connection: Connection, parts: Sequence[Segment], since: int | None) -> int:
     total = 0
     for part in parts:
-        if not part.overlapped and (since is None or since <= part.first_x):
-            total += part.points
-        else:
+        if part.overlapped:
             query = _points(part, since).with_only_columns(func.count())
             total += int(connection.execute(query).scalar_one())
+        else:
+            total += part.points - _before(connection, part, since)
     return total
+
+
+def _before(connection: Connection, part: Segment, since: int | None) -> int:
+    """How many points of a series come before a step: known where it has one at every step, else counted from the
+    nearer end."""
+    if since is None or since <= part.first_x:
+        return 0
+    if since > part.last_x:
+        return part.points
+    if part.points == part.last_x - part.first_x + 1:
+        return since - part.first_x
+    query = select(func.count()).where(metric_points.c.series_id == part.series_id)
+    if since - part.first_x <= part.last_x - since:
+        return int(connection.execute(query.where(metric_points.c.x < since)).scalar_one())
+    return part.points - int(connection.execute(query.where(metric_points.c.x >= since)).scalar_one())
 
 
 def _candidates(
@@ -355,21 +195,26 @@ def _candidates(
         rows = connection.execute(_points(part, since))
         return {row.x: row.value for row in rows}
     found: dict[int, float | None] = {}
-    query = select(metric_rollups).where(metric_rollups.c.series_id == part.series_id, metric_rollups.c.level == level)
-    if since is not None and since > part.first_x:
-        before = select(func.count()).where(metric_points.c.series_id == part.series_id, metric_points.c.x < since)
-        query = query.where(metric_rollups.c.bucket >= connection.execute(before).scalar_one() // FACTOR**level)
-    for row in connection.execute(query):
-        for x, value in ((row.min_x, row.min_value), (row.max_x, row.max_value), (row.null_x, None)):
-            if x is not None and (since is None or x >= since) and part.shows(x):
-                found[x] = value
+    hidden = _before(connection, part, since)
+    for each in range(level, 0, -1):  # the run that `since` cuts is looked at by the smaller runs that it is made of
+        size, larger = FACTOR**each, FACTOR ** (each + 1)
+        runs = metric_rollups.c
+        query = select(metric_rollups).where(runs.series_id == part.series_id, runs.level == each)
+        query = query.where(runs.bucket >= hidden // size)
+        if each < level:
+            query = query.where(runs.bucket < (hidden // larger + 1) * FACTOR)
+        for row in connection.execute(query):
+            for x, value in ((row.min_x, row.min_value), (row.max_x, row.max_value), (row.null_x, None)):
+                if x is not None and (since is None or x >= since) and part.shows(x):
+                    found[x] = value
+        if hidden % size == 0:
+            break
     shown = _points(part, since)
-    order = [metric_points.c.x, metric_points.c.x.desc()]
-    if part.overlapped or (since is not None and since > part.first_x):  # a run's extreme may be one that is not shown
-        shown_values = shown.where(metric_points.c.value.is_not(None))
-        order_values = [metric_points.c.value, metric_points.c.value.desc()]
-        found.update(_first(connection, shown_values, order_values))
-    found.update(_first(connection, shown, order))
+    found.update({row.x: row.value for row in connection.execute(shown.order_by(metric_points.c.x).limit(FACTOR))})
+    found.update(_first(connection, shown, [metric_points.c.x.desc()]))
+    if part.overlapped:  # a run's extreme may be one that is not shown
+        values = shown.where(metric_points.c.value.is_not(None))
+        found.update(_first(connection, values, [metric_points.c.value, metric_points.c.value.desc()]))
     return found
 
 

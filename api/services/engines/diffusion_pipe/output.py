@@ -85,15 +85,17 @@ _PLAINS = {(level, kind): Parsed(level, kind) for level in Level for kind in Lin
 _INFO_SYSTEM = _PLAINS[Level.INFO, LineType.SYSTEM]
 _CACHING, _LOADING = Advance(phase=Phase.CACHING), Advance(phase=Phase.LOADING)
 _EVALUATING, _SAVING = Advance(phase=Phase.EVALUATING), Advance(phase=Phase.SAVING)
+_INFO, _TRAIN, _TRAINING = Level.INFO, LineType.TRAIN, Phase.TRAINING  # a look into an Enum is a slow one
 _DONE, _COMPLETE = Done(), Advance(phase=Phase.DONE)
 
 
 def parse(line: str) -> Parsed:
     """What a line (no terminator, no ANSI) says: level, type and, seldom, events."""
     if "step" in line:
-        step = _STEPS.match(line) or _RATES.search(line)
-        if step is not None and (step.end() == len(line) or line[step.end() : step.end() + 7] == ", mom=["):
-            return Parsed(Level.INFO, LineType.TRAIN, _step_events(step))
+        read = _step_events if line[:7] == "steps: " else _rates
+        step = _STEPS.match(line) if read is _step_events else _RATES.search(line)
+        if step is not None and (step.end() == len(line) or line.startswith(", mom=[", step.end())):
+            return Parsed(_INFO, _TRAIN, read(step))
         return _understand(line)
     if (
         "poch" in line
@@ -159,12 +161,10 @@ def _judged(line: str, kind: LineType, events: list[Event]) -> Parsed:
 
 
 def _step_events(found: re.Match[str]) -> tuple[Event, ...]:
-    if found.re is _RATES:
-        return _rates(found)
     step_text, loss_text, time_text, rate_text = found.groups()
     step, loss = int(step_text), _number(loss_text)
     metric = Metric("loss", loss, step)
-    advance = Advance(Phase.TRAINING, None, None, step, None, None, None, _number(rate_text), _number(time_text))
+    advance = Advance(_TRAINING, None, None, step, None, None, None, _number(rate_text), _number(time_text))
     if loss is None:
         return metric, advance, Warn(INFINITE_LOSS if "inf" in loss_text else NAN_LOSS)
     return metric, advance

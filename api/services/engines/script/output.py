@@ -27,7 +27,7 @@ _ERROR = re.compile(
     r"|\A[EF]\d{4} \d\d:\d\d:\d{2,12}\."
 )
 _WARNING = re.compile(r"(?<![\w.])WARN(?:ING)?\b|\b[A-Z]\w{0,60}Warning: |\AW\d{4} \d\d:\d\d:\d{2,12}\.")
-_FIRST = ("W", "E", "F", "T")  # absl's and `Traceback`
+_FIRST = ("W", "E", "F")  # absl's, with a date after it: `Epoch` and `Train` are no such thing
 _LEVEL_WITHIN = 300  # characters: a level stands at the beginning
 
 _PLAINS = {level: Parsed(level) for level in Level}
@@ -98,7 +98,8 @@ def _judged(line: str) -> tuple[Level, Fault | None]:
         or "WARN" in line
         or "arning" in line
         or "CRITICAL" in line
-        or line[:1] in _FIRST
+        or (line[:1] in _FIRST and line[1:5].isdigit())
+        or line[:9] == "Traceback"
         or 'File "' in line
     ):
         return Level.INFO, None
