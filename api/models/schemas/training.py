@@ -245,6 +245,12 @@ class StartAnswerSchema(Answer):
     warnings = fields.List(fields.String())
 
 
+class FailureSchema(Answer):
+    kind = choice(*FAILURE_KINDS)
+    hint = fields.String(metadata={"description": "what to do about it"})
+    line = _text("the log line that shows it")
+
+
 class ListItemSchema(Answer):
     task_id = fields.String()
     status = choice(*STATUSES)
@@ -267,6 +273,7 @@ class ListItemSchema(Answer):
     started_at = _text()
     updated_at = fields.String()
     completed_at = _text("when it ended, however it did")
+    failure = fields.Nested(FailureSchema, allow_none=True)
 
 
 class PaginationSchema(Answer):
@@ -304,12 +311,6 @@ class CheckpointSchema(Answer):
     timestamp = fields.String()
     loss = _number()
     size_bytes = fields.Integer()
-
-
-class FailureSchema(Answer):
-    kind = choice(*FAILURE_KINDS)
-    hint = fields.String(metadata={"description": "what to do about it"})
-    line = _text("the log line that shows it")
 
 
 class PointSchema(Answer):
@@ -358,7 +359,6 @@ class DetailSchema(ListItemSchema):
     logs_path = fields.String()
     output_dir = fields.String()
     error_message = _text()
-    failure = fields.Nested(FailureSchema, allow_none=True)
     reason = fields.String(
         allow_none=True, validate=validate.OneOf([*EndReason, None]), metadata={"description": "why it ended"}
     )
