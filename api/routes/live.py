@@ -10,7 +10,8 @@ from flask import Response, current_app
 
 from api.models.accounts import Actor
 from api.models.events import Axis
-from api.models.job import JobStatus
+from api.models.job import Job, JobStatus
+from api.models.progress import Progress
 from api.routes import machine, render
 from api.routes.streams import LISTED, Client, respond
 from api.services.container import Services
@@ -65,13 +66,17 @@ class Board:
         return found
 
     def _running(self) -> list[dict[str, Any]]:
-        gpus, history = self._everything.gpus.view(), self._everything.history
+        gpus = self._everything.gpus.view()
         wanted = store.JobFilter(status=JobStatus.RUNNING)
         found, _ = self._everything.jobs.page(self._who, wanted, limit=RUNNING, offset=0)
-        lines = {job.id: history.line(job, "loss", Axis.STEP, limit=POINTS) for job in found}
-        return [
-            {**render.list_item(job, gpus), "losses": [[p.x, p.value] for p in lines[job.id].points]} for job in found
-        ]
+        lines = {job.id: self._losses(job) for job in found}
+        return [{**render.list_item(job, gpus), "losses": lines[job.id]} for job in found]
+
+    def _losses(self, job: Job) -> list[list[float | None]]:
+        """By step, or by epoch of a job that tells no steps."""
+        axis = Axis.STEP if Progress.from_dict(job.progress).step is not None else Axis.EPOCH
+        line = self._everything.history.line(job, "loss", axis, limit=POINTS)
+        return [[point.x, point.value] for point in line.points]
 
     def _ended(self) -> list[dict[str, Any]]:
         gpus = self._everything.gpus.view()

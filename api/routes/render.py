@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from api.models.events import Axis
@@ -82,6 +83,7 @@ def list_item(job: Job, gpus: GpuView) -> dict[str, Any]:
         "started_at": iso(job.started_at),
         "updated_at": iso(job.updated_at),
         "completed_at": iso(job.ended_at),
+        "failure": None if job.failure is None else asdict(job.failure),
     }
 
 
@@ -147,9 +149,6 @@ def detail(
         "logs_path": logs_path,
         "output_dir": current.output_dir,
         "error_message": job.error_message,
-        "failure": None
-        if job.failure is None
-        else {"kind": job.failure.kind, "hint": job.failure.hint, "line": job.failure.line},
         "reason": job.reason,
         "warnings": list(job.warnings),
         "notes": masked(Progress.from_dict(job.progress).notes),

@@ -183,6 +183,12 @@ class StartAnswerSchema(Answer):
     warnings = fields.List(fields.String())
 
 
+class FailureSchema(Answer):
+    kind = choice(*FAILURE_KINDS)
+    hint = fields.String(metadata={"description": "what to do about it"})
+    line = _text("the log line that shows it")
+
+
 class ListItemSchema(Answer):
     task_id = fields.String()
     status = choice(*STATUSES)
@@ -205,6 +211,7 @@ class ListItemSchema(Answer):
     started_at = text_or_null()
     updated_at = fields.String()
     completed_at = text_or_null("when it ended, however it did")
+    failure = fields.Nested(FailureSchema, allow_none=True)
 
 
 class ListAnswerSchema(Answer):
@@ -283,7 +290,6 @@ class DetailSchema(ListItemSchema):
     logs_path = fields.String()
     output_dir = fields.String()
     error_message = text_or_null()
-    failure = fields.Nested(FailureSchema, allow_none=True)
     reason = fields.String(
         allow_none=True, validate=validate.OneOf([*EndReason, None]), metadata={"description": "why it ended"}
     )

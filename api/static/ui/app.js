@@ -1,10 +1,10 @@
 // Starts the console: finds out who is there, opens the live stream, shows the page of the address.
-import { html, render, effect, signal, useEffect, useState } from "./core/view.js";
+import { html, render, effect, signal, useEffect, useRef, useState } from "./core/view.js";
 import { begin, me, signOut, whoAmI } from "./core/api.js";
 import { choose, language, LANGUAGES, table } from "./core/i18n.js";
 import { close, connection, open, overview } from "./core/live.js";
 import { dark, toggleTheme } from "./core/prefs.js";
-import { link, match, place } from "./core/router.js";
+import { link, match, place, titled } from "./core/router.js";
 import { Button, Icon, Loading, Problem, Questions, Toasts } from "./components/index.js";
 import { ROUTES, t as names } from "./routes.js";
 import { SignIn } from "./pages/signin.js";
@@ -59,12 +59,18 @@ function Page() {
   const [failed, setFailed] = useState(null);
   const name = found?.route.name;
   useEffect(() => {
-    document.title = `${name ? names(name) : "404"} · Trainyard`;
+    document.title = titled(name ? names(name) : "404");
     if (!found || modules.value[name]) return;
     setFailed(null);
     found.route.load().then((module) => (modules.value = { ...modules.value, [name]: module.default }), () => setFailed(name));
   }, [name, language.value]);
-  useEffect(() => document.querySelector("main")?.scrollTo(0, 0), [place.value.path]);
+  const first = useRef(true);
+  useEffect(() => {
+    const main = document.querySelector("main");
+    main?.scrollTo(0, 0);
+    if (!first.current && document.activeElement === document.body) main?.focus(); // what was followed has gone with its page
+    first.current = false;
+  }, [place.value.path]);
   if (!found) return html`<div class="empty"><p class="lead">${names("missing")}</p><a class="button" href=${link("/")}>${names("to_home")}</a></div>`;
   if (failed === name) return html`<${Problem} problem=${{ message: t("broken") }} /><${Button} run=${() => location.reload()}>${t("reload")}<//>`;
   const View = modules.value[name];

@@ -101,6 +101,7 @@ ITEM = {
     "started_at": "2026-11-21T11:12:50.031Z",
     "updated_at": "2026-11-21T11:13:03.509Z",
     "completed_at": None,
+    "failure": None,
 }
 POINT = {"epoch": 1, "step": 1, "value": 2.5118, "timestamp": "2026-11-21T11:12:57.419Z"}
 LAST_POINT = {"epoch": 2, "step": 24, "value": 0.6445, "timestamp": "2026-11-21T11:13:03.120Z"}
@@ -161,7 +162,6 @@ DETAIL = {
     "logs_path": f"/srv/trainyard/logs/{ID}.log",
     "output_dir": f"/srv/trainyard/training_runs/{ID}",
     "error_message": None,
-    "failure": None,
     "reason": None,
     "warnings": [],
     "queue_position": None,

@@ -24,6 +24,7 @@ const PATHS = {
   book: "M4 5c3-1 6-1 8 1 2-2 5-2 8-1v14c-3-1-6-1-8 1-2-2-5-2-8-1zM12 6v14",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",
   close: "M6 6l12 12M18 6 6 18",
+  pause: "M9 5v14M15 5v14",
   check: "M5 12.5l4.5 4.5L19 7.5",
   search: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13zM15.5 15.5 21 21",
   left: "M15 5l-7 7 7 7",
@@ -39,10 +40,11 @@ export function Icon({ name, size = 16 }) {
     stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d=${PATHS[name]} /></svg>`;
 }
 
-/** `kind`: primary, danger, quiet. While `run` is under way it cannot be pressed again; a failure is said. */
+/** `kind`: primary, danger, quiet. While `run` is under way it cannot be pressed again, but keeps the focus; a failure is said. */
 export function Button({ run, kind = "", children, disabled = false, ...more }) {
   const [busy, setBusy] = useState(false);
   const press = async (event) => {
+    if (busy) return;
     setBusy(true);
     try {
       await run(event);
@@ -52,7 +54,7 @@ export function Button({ run, kind = "", children, disabled = false, ...more }) 
       setBusy(false);
     }
   };
-  return html`<button type="button" class=${`button ${kind}`} disabled=${disabled || busy} aria-busy=${busy} onClick=${press} ...${more}>${children}</button>`;
+  return html`<button type="button" class=${`button ${kind}`} disabled=${disabled} aria-disabled=${busy || undefined} aria-busy=${busy} onClick=${press} ...${more}>${children}</button>`;
 }
 
 export const shownStatus = (job) =>

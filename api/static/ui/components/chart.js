@@ -60,7 +60,7 @@ export function Chart({ lines, name, by = "step", height = 260 }) {
     let sizes = null;
     library().then((Plot) => {
       if (gone) return;
-      plot.current = new Plot(options(lines, by, log, weight, element.clientWidth, height, setZoomed), prepared(), element);
+      plot.current = new Plot(options(Plot, lines, by, log, weight, element.clientWidth, height, setZoomed), prepared(), element);
       sizes = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height }));
       sizes.observe(element);
     });
@@ -109,10 +109,19 @@ function prepare(lines, log, weight) {
   return [xs, ...drawn];
 }
 
+/** Where nobody points, the legend tells the newest. */
+function tellNewest(plot) {
+  const last = plot.data[0].length - 1;
+  if (plot.cursor.idx == null && last >= 0 && plot.legend.idx !== last) plot.setLegend({ idx: last }, false);
+}
+
+/** A line that is flat lies in a range that does not belittle it: uPlot's own would be 0 to 100 around 0. */
+const range = (Plot) => (_plot, low, high) => (low === high ? [low - Math.abs(low) / 2, high + (Math.abs(high) / 2 || 1)] : Plot.rangeNum(low ?? 0, high ?? 1, 0.1, true));
+
 /** With smoothing each line is drawn twice; the legend names it once. */
 const hideRaw = (plot) => plot.root.querySelectorAll(".u-legend .u-series").forEach((row, index) => (row.hidden = index % 2 === 1));
 
-function options(lines, by, log, weight, width, height, setZoomed) {
+function options(Plot, lines, by, log, weight, width, height, setZoomed) {
   const text = token("--muted");
   const grid = { stroke: token("--grid"), width: 1 };
   const font = "11px system-ui, sans-serif";
@@ -128,12 +137,12 @@ function options(lines, by, log, weight, width, height, setZoomed) {
     height,
     cursor: { drag: { x: true, y: false, setScale: true }, focus: { prox: 24 } },
     legend: { live: true },
-    scales: { x: { time: false }, y: log ? { distr: 3, log: 10 } : {} },
+    scales: { x: { time: false }, y: log ? { distr: 3, log: 10 } : { range: range(Plot) } },
     axes: [
       { stroke: text, grid, ticks: grid, font, incrs: WHOLE },
       { stroke: text, grid, ticks: grid, font, size: 64, values: (_plot, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick, 3))) },
     ],
     series: [{ label: t(by), value: (_plot, x) => x ?? "–" }, ...series],
-    hooks: { ready: [(plot) => weight > 0 && hideRaw(plot)], setSelect: [(plot) => plot.select.width > 0 && setZoomed(true)] },
+    hooks: { ready: [(plot) => weight > 0 && hideRaw(plot)], draw: [tellNewest], setCursor: [tellNewest], setSelect: [(plot) => plot.select.width > 0 && setZoomed(true)] },
   };
 }

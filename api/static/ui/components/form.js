@@ -1,5 +1,7 @@
 // A form made from a JSON Schema: what it asks, its limits and its defaults are the API's own words.
 import { html, useState } from "../core/view.js";
+import { bytes } from "../core/format.js";
+import { fieldWord, hintWord } from "./field-words.js";
 import { ListInput, PairsInput } from "./form-lists.js";
 import { t } from "./words.js";
 
@@ -42,28 +44,39 @@ function without(fields, name, value) {
   return fields;
 }
 
+/** A field's title, or its name: in another language with its name beside it, which is what the request says. */
+function called(schema, name) {
+  const word = schema.title ? undefined : fieldWord(name);
+  return word ? html`${word} <small class="mono">${name}</small>` : schema.title ?? name;
+}
+
+/** The API marks what is written as it stands with `these`. */
+const coded = (text) => text.split("`").map((piece, index) => (index % 2 ? html`<code key=${index}>${piece}</code>` : piece));
+
 function Field({ name, path, schema, required, value, change, errors, first, suggest }) {
   const id = `field-${path}`;
   const mine = errors.filter((error) => error.field === path);
-  const hint = [schema.description, plainDefault(schema.default) && t("default", { value: JSON.stringify(schema.default) })].filter(Boolean).join(" · ");
+  const size = /^bytes\b/.test(schema.description ?? "") && value > 0 && `= ${bytes(value)}`;
+  const hint = [schema.description && hintWord(schema.description), plainDefault(schema.default) && t("default", { value: JSON.stringify(schema.default) }), size].filter(Boolean).join(" · ");
+  const told = coded(hint);
   const type = typeOf(schema);
   const wrong = mine.map((error) => html`<p class="error" role="alert" key=${error.message}>${error.message}</p>`);
-  const legend = html`<legend>${schema.title ?? name}${required ? html`<b aria-hidden="true"> *</b>` : html`<small> ${t("optional")}</small>`}</legend>`;
+  const legend = html`<legend>${called(schema, name)}${required ? html`<b aria-hidden="true"> *</b>` : html`<small> ${t("optional")}</small>`}</legend>`;
   if (type === "object" && schema.properties) {
-    return html`<fieldset>${legend}${hint && html`<p class="hint">${hint}</p>`}${wrong}
+    return html`<fieldset>${legend}${hint && html`<p class="hint">${told}</p>`}${wrong}
       <${SchemaForm} schema=${schema} value=${value} errors=${errors} first=${first} suggest=${suggest} prefix=${`${path}.`} change=${(next) => change(Object.keys(next).length ? next : undefined)} /></fieldset>`;
   }
   if (type === "array" && schema.items?.properties) {
     const item = (index, one, set) => html`<${SchemaForm} schema=${schema.items} value=${one} errors=${errors} first=${first.map((each) => each.replace(`${path}.0.`, `${path}.${index}.`))}
       suggest=${suggest} prefix=${`${path}.${index}.`} change=${set} />`;
-    return html`<fieldset>${legend}${hint && html`<p class="hint">${hint}</p>`}${wrong}<${ListInput} name=${schema.title ?? name} value=${value} change=${change} item=${item} /></fieldset>`;
+    return html`<fieldset>${legend}${hint && html`<p class="hint">${told}</p>`}${wrong}<${ListInput} name=${schema.title ?? name} value=${value} change=${change} item=${item} /></fieldset>`;
   }
-  const told = { id, "aria-describedby": hint ? `${id}-hint` : undefined, "aria-invalid": mine.length > 0 };
+  const marks = { id, "aria-describedby": hint ? `${id}-hint` : undefined, "aria-invalid": mine.length > 0 };
   const several = type === "array" || (type === "object" && !schema.properties);
   return html`<div class=${`field ${several || (type === "string" && !schema.enum && LONG.test(name)) ? "several" : ""}`}>
-    <label for=${id}>${schema.title ?? name}${required && html`<b aria-hidden="true"> *</b>`}</label>
-    <${Input} told=${told} type=${type} schema=${schema} required=${required} value=${value} change=${change} suggest=${suggest[path]} />
-    ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}${wrong}
+    <label for=${id}>${called(schema, name)}${required && html`<b aria-hidden="true"> *</b>`}</label>
+    <${Input} told=${marks} type=${type} schema=${schema} required=${required} value=${value} change=${change} suggest=${suggest[path]} />
+    ${hint && html`<p class="hint" id=${`${id}-hint`}>${told}</p>`}${wrong}
   </div>`;
 }
 

@@ -4,8 +4,9 @@ import { integer } from "../core/format.js";
 import { Icon } from "./basic.js";
 import { t } from "./words.js";
 
-export function Table({ label, columns, rows, rowKey, rowClass }) {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}><table>
+/** `flows`: on a phone each row is laid out in lines instead of columns, for rows with much text or many buttons. */
+export function Table({ label, columns, rows, rowKey, rowClass, flows = false }) {
+  return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}><table class=${flows ? "flows" : undefined}>
     <thead><tr>${columns.map((column) => html`<th key=${column.key} scope="col" class=${column.class}>${column.label}</th>`)}</tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${rowKey(row)} class=${rowClass?.(row)}>
       ${columns.map((column) => html`<td key=${column.key} class=${column.class}>${column.cell(row)}</td>`)}</tr>`)}</tbody>

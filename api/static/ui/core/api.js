@@ -1,5 +1,9 @@
 // The one way to the API: errors become a readable message, writes carry the session's CSRF token.
+import { setClock } from "./format.js";
+import { table } from "./i18n.js";
 import { signal } from "./view.js";
+
+const t = table({ en: { away: "The service cannot be reached." }, zh: { away: "无法连接到服务。" } });
 
 /** undefined: not asked yet; null: nobody; else what /auth/me says. */
 export const me = signal(undefined);
@@ -34,8 +38,9 @@ export async function call(method, path, { body, query, signal: abort, quiet = f
     response = await fetch(address(path, query), options);
   } catch (problem) {
     if (problem.name === "AbortError") throw problem;
-    throw new ApiError(0, "The service cannot be reached.", null);
+    throw new ApiError(0, t("away"), null);
   }
+  setClock(response.headers.get("Date"));
   const answer = await read(response);
   if (response.ok) {
     seen?.(response);
@@ -55,7 +60,7 @@ export function upload(path, form, { progress, signal: abort } = {}) {
     request.setRequestHeader("Accept", "application/json");
     if (csrf) request.setRequestHeader("X-CSRF-Token", csrf);
     request.upload.onprogress = (event) => progress?.(event.loaded, event.total);
-    request.onerror = () => reject(new ApiError(0, "The service cannot be reached.", null));
+    request.onerror = () => reject(new ApiError(0, t("away"), null));
     request.onabort = () => reject(new DOMException("given up", "AbortError"));
     request.onload = () => {
       const answer = parsed(request.responseText);

@@ -6,11 +6,22 @@ export const NONE = "–";
 const absent = (value) => value === null || value === undefined || Number.isNaN(value);
 const locale = () => (language.value === "zh" ? "zh-CN" : "en");
 
-/** Grows once a second while the page is seen: reading it keeps relative times true. */
+const SKEW = 5000; // ms; less is the way of an answer, and its whole seconds
+let ahead = 0; // ms that the service's clock is ahead of this browser's
+
+/** The service's time, grown once a second while the page is seen: reading it keeps relative times true. */
 export const clock = signal(Date.now());
 setInterval(() => {
-  if (!document.hidden) clock.value = Date.now();
+  if (!document.hidden) clock.value = Date.now() + ahead;
 }, 1000);
+
+/** `date`: the header of an answer that has just come. */
+export function setClock(date) {
+  const found = Date.parse(date) - Date.now();
+  if (Number.isNaN(found) || Math.abs(found - ahead) < SKEW) return;
+  ahead = Math.abs(found) < SKEW ? 0 : found;
+  clock.value = Date.now() + ahead;
+}
 
 export function integer(value) {
   return absent(value) ? NONE : Math.round(value).toLocaleString(locale());
@@ -25,8 +36,8 @@ export function number(value, digits = 4) {
   return String(Number(value.toPrecision(digits)));
 }
 
-export function percent(value, digits = 0) {
-  return absent(value) ? NONE : `${value.toFixed(digits)}%`;
+export function percent(value, digits = 0, none = NONE) {
+  return absent(value) ? none : `${value.toFixed(digits)}%`;
 }
 
 export function bytes(value) {

@@ -17,17 +17,18 @@ export function choose(tag) {
 
 export const tables = [];
 
-/** A function from a key to the words in the present language; `{name}` in them is filled from `values`. */
+/** A function from a key to the words in the present language; `{name}` in them is filled from `values`; "one box|{count} boxes" is one or many. */
 export function table(words) {
   tables.push(words);
   return (key, values = {}) => {
     const text = words[language.value]?.[key] ?? words.en[key];
     if (text === undefined) throw new Error(`no words for ${key}`);
-    return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+    const [one, many = one] = text.split("|");
+    return (String(values.count) === "1" ? one : many).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
   };
 }
 
 /** Of a word that comes from the API (a status, a phase): its translation, or the word itself. */
 export function wordsFor(words) {
-  return (word) => words[language.value]?.[word] ?? words.en[word] ?? String(word ?? "").replaceAll("_", " ");
+  return (word, unknown) => words[language.value]?.[word] ?? words.en[word] ?? unknown ?? String(word ?? "").replaceAll("_", " ");
 }

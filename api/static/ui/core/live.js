@@ -114,7 +114,7 @@ function takeJob(job) {
 }
 
 function grown(line, job) {
-  const step = job.progress.current_step;
+  const step = job.progress.current_step ?? job.progress.current_epoch;
   const loss = job.metrics.current_loss;
   if (step === null || loss === null || (line.length && line[line.length - 1][0] >= step)) return line;
   const next = [...line, [step, loss]];

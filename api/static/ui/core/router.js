@@ -26,6 +26,9 @@ export function refine(changes) {
   place.value = parse();
 }
 
+/** The title of the browser's tab. */
+export const titled = (text) => `${text} · Trainyard`;
+
 export const jobLink = (id) => link(`/job/${encodeURIComponent(id)}`);
 
 /** `/job/:id` against a path: the parameters, or null. */

@@ -2,7 +2,7 @@ import { table } from "../core/i18n.js";
 
 export const t = table({
   en: {
-    datasets: "Datasets", items: "{count} items", captions: "{count} captions", length: "{time} of video", delete: "Delete", delete_title: "Delete {name}?",
+    datasets: "Datasets", items: "{count} item|{count} items", captions: "{count} caption|{count} captions", length: "{time} of video", delete: "Delete", delete_title: "Delete {name}?",
     lost: "All its videos, images and captions below {path} are lost.", deleted: "Deleted.", content: "Items and captions", caption: "Caption of {file}",
     save: "Save", saved: "Saved.", open: "Open {file}", none: "There is nothing in it yet.", train: "Train on this", replace: "Replace in all captions", find: "Find", by: "Replace by",
     replace_do: "Replace", changed: "{changed} of {items} captions changed.",

@@ -3,14 +3,14 @@ import { table } from "../core/i18n.js";
 export const t = table({
   en: {
     datasets: "Datasets", prepared: "Prepared", uploaded: "Not prepared", train: "Train on this", annotate: "Annotate", delete: "Delete", export: "Export", images_only: "Images only",
-    with_labels: "With labels", registered: "registered at {path}", images: "{count} images", added: "added {when}",
+    with_labels: "With labels", registered: "registered at {path}", images: "{count} image|{count} images", added: "added {when}",
     prepare: "Prepare", prepare_again: "Prepare differently", prepare_lead: "Not checked yet: preparing looks at every file, draws a split and makes a version that can be trained on.",
     classes: "Classes, one a line", classes_hint: "Empty: as the dataset names them.", share: "Part for validation", share_hint: "For datasets without a split of their own.",
     seed: "Seed of the split", go: "Prepare", ready: "Version {version} is ready.", report: "Pre-flight report", version: "Version",
     training: "Training", validation: "Validation", test: "Test", boxes: "Boxes", empty: "Without boxes", duplicates: "Duplicates", leaks: "In two splits",
     split: "Split", made: "drawn, seed {seed}", kept: "the dataset's own", by_class: "Boxes by class", no_boxes: "No box yet: annotate some.",
     clean: "Nothing was left out: every file can be used.", left_out: "Left out, by kind", first: "The first of them", file: "File", problem: "Problem",
-    sample: "Some of the images", all_images: "Images", open: "Annotate {name}", boxes_count: "{count} boxes", delete_title: "Delete {name}?",
+    sample: "Some of the images", all_images: "Images", open: "Annotate {name}", boxes_count: "{count} box|{count} boxes", delete_title: "Delete {name}?",
     lost_files: "The uploaded files and all prepared versions are lost ({size}).", lost_boxes: "So are all annotations drawn here.", lost_not: "The registered directory itself is left alone; versions and annotations made of it are lost.",
     deleted: "Deleted.", kind_image: "Broken images", kind_label: "Broken labels", kind_label_without_image: "Labels without an image", kind_missing_image: "Images that are not there",
     kind_annotation: "Annotation files", kind_yaml: "YAML", task_none: "All images are shown once there is an annotation task.",

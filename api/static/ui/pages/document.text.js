@@ -2,12 +2,12 @@ import { table } from "../core/i18n.js";
 
 export const t = table({
   en: {
-    documents: "Documents", pages: "{count} pages", lines: "{count} lines", ltr: "left to right", rtl: "right to left", delete: "Delete", delete_title: "Delete {name}?", lost: "Its {pages} pages with their images and transcriptions are lost.", deleted: "Deleted.", export: "Export",
+    documents: "Documents", pages: "{count} page|{count} pages", lines: "{count} line|{count} lines", ltr: "left to right", rtl: "right to left", delete: "Delete", delete_title: "Delete {name}?", lost: "Its {pages} pages with their images and transcriptions are lost.", deleted: "Deleted.", export: "Export",
     quality: "Quality report", ready_segmentation: "Finding lines can be trained", ready_recognition: "Reading lines can be trained", not_segmentation: "Not ready for finding lines", not_recognition: "Not ready for reading lines", of: "{part} of {total}",
     transcriptions: "Transcriptions", baselines: "Baselines", polygons: "Polygons", images: "Images", takes: "A training takes", warnings: "What is lacking", recommendations: "What helps",
     import: "Take in pages", drop: "A zip, an ALTO or PAGE XML, or an image", drop_hint: "A page is its image's name; what describes it again takes its place.", path: "Or a directory on the service's machine", import_do: "Take in", taken: "Page {name} is taken.",
     importing: "Taking in", import_state: "{done} of {total} files", import_queued: "Waiting …", import_done: "{pages} pages, {lines} lines and {images} images were taken.", import_failed: "Nothing was taken: {why}", problems: "What could not be read",
-    parts: "Pages", no_parts: "No page yet.", part: "Page {name}", no_image: "no image", page_lines: "{count} lines", line: "Line {number}", save: "Save", saved: "Saved.", close: "Close", no_lines: "This page has no lines.", image_missing: "The image of this page is not there: take it in.", format: "as {format}",
+    parts: "Pages", no_parts: "No page yet.", part: "Page {name}", no_image: "no image", page_lines: "{count} line|{count} lines", line: "Line {number}", save: "Save", saved: "Saved.", close: "Close", no_lines: "This page has no lines.", image_missing: "The image of this page is not there: take it in.", format: "as {format}",
   },
   zh: {
     documents: "文档", pages: "{count} 页", lines: "{count} 行", ltr: "从左到右", rtl: "从右到左", delete: "删除", delete_title: "删除 {name}？", lost: "其 {pages} 页及图像和转写将丢失。", deleted: "已删除。", export: "导出",

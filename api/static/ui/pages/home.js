@@ -3,7 +3,7 @@ import { html } from "../core/view.js";
 import { ago, bytes, clock, duration, integer, megabytes, NONE, number, percent } from "../core/format.js";
 import { ended, gpus, overview, queue, running, trails } from "../core/live.js";
 import { jobLink, link } from "../core/router.js";
-import { Bar, curl, Empty, Icon, Loading, Meter, Panel, shownStatus, Spark, Status } from "../components/index.js";
+import { Bar, curl, Empty, engineWord, failureWord, Icon, Loading, Meter, Panel, Reason, shownStatus, Spark, Status } from "../components/index.js";
 import { t } from "./home.text.js";
 
 export default function Home() {
@@ -84,7 +84,7 @@ function RunningJob({ job }) {
   const { progress, metrics } = job;
   const told = [
     progress.current_step !== null && t("step", { step: integer(progress.current_step), total: progress.total_steps === null ? "?" : integer(progress.total_steps) }),
-    progress.current_epoch !== null && t("epoch", { epoch: progress.current_epoch, total: progress.total_epochs ?? "?" }),
+    progress.current_epoch !== null && t("epoch", { epoch: integer(progress.current_epoch), total: progress.total_epochs === null ? "?" : integer(progress.total_epochs) }),
     job.gpu_id !== null && `GPU ${job.gpu_id}`,
   ].filter(Boolean);
   const eta = progress.eta_seconds;
@@ -104,10 +104,10 @@ function Queue() {
     ${jobs.length === 0
       ? html`<${Empty} title=${waiting ? t("others_wait", { count: waiting }) : t("nothing_waits")} />`
       : html`<ol class="rows queue">${jobs.map((place) => html`<li key=${place.task_id}>
-          <span class="position" title=${t("position")}>${place.held ? "⏸" : place.position}</span>
+          <span class="position" title=${t("position")}>${place.held ? html`<${Icon} name="pause" size=${13} />` : place.position}</span>
           <a href=${jobLink(place.task_id)} title=${place.task_id}>${place.name}</a>
           <small class="wants">${[place.gpus > 0 && t("wants_gpus", { count: place.gpus }), place.priority > 0 && t("priority", { priority: place.priority })].filter(Boolean).join(" · ")}</small>
-          <small class="why" title=${place.reason}>${place.reason}</small>
+          <small class="why" title=${place.reason}><${Reason} text=${place.reason} /></small>
         </li>`)}</ol>
         ${waiting > jobs.length && html`<p class="more"><a href=${link("/jobs", { status: "queued" })}>${t("all_waiting", { count: integer(waiting) })}</a></p>`}`}
   <//>`;
@@ -118,7 +118,7 @@ function Ended() {
   if (found.length === 0) return null;
   return html`<${Panel} title=${t("ended")} tools=${html`<a href=${link("/jobs")}>${t("all")}</a>`}>
     <ul class="rows ended">${found.map((job) => html`<li key=${job.task_id}><a href=${jobLink(job.task_id)}>
-      <${Status} status=${job.status} /><b title=${job.name}>${job.name}</b><span class="engine">${job.engine}</span>
+      <${Status} status=${job.status} /><b title=${job.name}>${job.name}</b><span class="engine">${job.failure ? failureWord(job.failure.kind) : engineWord(job.engine)}</span>
       <span class="mono loss">${job.metrics.current_loss === null ? "" : number(job.metrics.current_loss)}</span>
       <span class="time">${duration(job.progress.training_time)}</span><small>${ago(job.completed_at)}</small><${Icon} name="right" size=${14} /></a></li>`)}</ul>
   <//>`;

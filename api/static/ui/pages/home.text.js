@@ -3,13 +3,13 @@ import { table } from "../core/i18n.js";
 export const t = table({
   en: {
     title: "Overview", machine: "Machine", up: "Up for {time}", cpu: "CPU", memory: "Memory", disk: "Disk", free: "free", of: "of {total}",
-    cores: "{count} cores", gpus_free: "GPUs free", running: "Running", queued: "Waiting", failed: "Failed", completed: "Completed",
+    cores: "{count} core|{count} cores", gpus_free: "GPUs free", running: "Running", queued: "Waiting", failed: "Failed", completed: "Completed",
     gpus: "GPUs", no_gpus: "No GPU is seen here.", no_gpus_more: "Jobs that ask for none still run, on the CPU. What is missing:",
     utilization: "Utilisation", temperature: "Temperature", power: "Power", trail: "Utilisation of {name}, the last minute",
     foreign: "used by {name}", nobody: "not held", nothing_runs: "Nothing runs.", nothing_runs_more: "Start the small bundled training:",
     step: "step {step} of {total}", epoch: "epoch {epoch} of {total}", eta: "{time} left", ran: "for {time}",
     loss_of: "Loss of {name}", progress_of: "Progress of {name}", queue: "Queue", nothing_waits: "Nothing waits.",
-    others_wait: "{count} jobs of others wait.", position: "Position", priority: "priority {priority}", wants_gpus: "{count} GPU",
+    others_wait: "A job of somebody else waits.|{count} jobs of others wait.", position: "Position", priority: "priority {priority}", wants_gpus: "{count} GPU|{count} GPUs",
     all_waiting: "All {count} that wait", ended: "Ended last", all: "All jobs",
   },
   zh: {

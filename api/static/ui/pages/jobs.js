@@ -4,7 +4,7 @@ import { get } from "../core/api.js";
 import { ago, duration, moment, NONE, number, percent } from "../core/format.js";
 import { onJobs, overview } from "../core/live.js";
 import { jobLink, link, place, refine } from "../core/router.js";
-import { Bar, curl, Empty, Loading, Pages, Panel, Problem, shownStatus, Status, statusWord, Table, useLoad } from "../components/index.js";
+import { Bar, curl, dialectWord, Empty, engineWord, Loading, Pages, Panel, Problem, shownStatus, Status, statusWord, Table, useLoad } from "../components/index.js";
 import { t } from "./jobs.text.js";
 
 const LIMIT = 50;
@@ -31,9 +31,9 @@ export default function Jobs() {
       </div>
       <${Search} value=${q} change=${(next) => set({ q: next })} />
       <select aria-label=${t("engine")} value=${engine} onChange=${(event) => set({ engine: event.currentTarget.value })}>
-        <option value="">${t("any_engine")}</option>${engines.map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select>
+        <option value="">${t("any_engine")}</option>${engines.map((one) => html`<option key=${one} value=${one}>${engineWord(one)}</option>`)}</select>
       <select aria-label=${t("dialect")} value=${dialect} onChange=${(event) => set({ dialect: event.currentTarget.value })}>
-        <option value="">${t("any_dialect")}</option>${DIALECTS.map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select>
+        <option value="">${t("any_dialect")}</option>${DIALECTS.map((one) => html`<option key=${one} value=${one}>${dialectWord(one)}</option>`)}</select>
       ${tag && html`<button type="button" class="button small" onClick=${() => set({ tag: "" })}>${t("tag", { tag })} ×</button>`}
     </div>
     ${problem && html`<${Problem} problem=${problem} retry=${reload} />`}
@@ -76,7 +76,7 @@ function Search({ value, change }) {
 const columns = (set) => [
   {
     key: "name", label: t("job"), class: "wide",
-    cell: (job) => html`<a href=${jobLink(job.task_id)}>${job.name}</a><small class="mono">${job.task_id}</small>
+    cell: (job) => html`<a href=${jobLink(job.task_id)} title=${job.name}>${job.name}</a><small class="mono">${job.task_id}</small>
       ${job.tags.map((tag) => html`<button type="button" class="tag" key=${tag} onClick=${() => set({ tag })}>${tag}</button>`)}`,
   },
   { key: "status", label: t("status"), class: "nowrap", cell: (job) => html`<${Status} status=${shownStatus(job)} />` },
@@ -86,7 +86,7 @@ const columns = (set) => [
   },
   { key: "percent", label: "%", class: "right", cell: (job) => percent(job.progress.overall_progress) },
   { key: "loss", label: t("loss"), class: "right mono phone-hidden", cell: (job) => number(job.metrics.current_loss) },
-  { key: "engine", label: t("engine"), class: "nowrap phone-hidden", cell: (job) => html`${job.engine}<br /><small>${job.dialect}</small>` },
+  { key: "engine", label: t("engine"), class: "nowrap phone-hidden", cell: (job) => html`${engineWord(job.engine)}<br /><small>${dialectWord(job.dialect)}</small>` },
   { key: "gpu", label: "GPU", class: "right phone-hidden", cell: (job) => job.gpu_id ?? NONE },
   { key: "time", label: t("time"), class: "right nowrap phone-hidden", cell: (job) => duration(job.progress.training_time) },
   { key: "created", label: t("created"), class: "nowrap phone-hidden", cell: (job) => html`<span title=${moment(job.created_at)}>${ago(job.created_at)}</span>` },

@@ -57,7 +57,7 @@ function Users({ data, problem, reload }) {
   ];
   const secret = { type: "string", format: "password" };
   return html`<${Panel} title=${t("users")} count=${data?.users.length ?? null} tools=${html`<${Button} kind="small" run=${async () => setAdding(true)}>${t("add_user")}<//>`}>
-      ${problem ? html`<${Problem} problem=${problem} retry=${reload} />` : !data ? html`<${Loading} />` : html`<${Table} label=${t("users")} columns=${columns} rows=${data.users} rowKey=${(user) => user.id} />`}
+      ${problem ? html`<${Problem} problem=${problem} retry=${reload} />` : !data ? html`<${Loading} />` : html`<${Table} flows label=${t("users")} columns=${columns} rows=${data.users} rowKey=${(user) => user.id} />`}
     <//>
     ${shown && shown.id !== me.value.user.id && html`<${Tokens} key=${shown.id} user=${shown} close=${() => setShown(null)} />`}
     ${adding && html`<${FormDialog} title=${t("add_user")} action=${t("add_user")} close=${() => setAdding(false)} initial=${{ role: "member" }}

@@ -2,9 +2,9 @@
 import { html, useEffect, useRef, useState } from "../core/view.js";
 import { get, me, part, patch, post, put, remove } from "../core/api.js";
 import { bytes, integer, NONE } from "../core/format.js";
-import { gpus, onJobs, queue } from "../core/live.js";
+import { gpus, onJobs, queue, running } from "../core/live.js";
 import { jobLink } from "../core/router.js";
-import { Button, confirm, Empty, Loading, Panel, Problem, say, Status, Table, useLoad } from "../components/index.js";
+import { Button, confirm, Empty, Loading, Panel, Problem, Reason, say, Status, Table, useLoad } from "../components/index.js";
 import { FormDialog } from "../components/form-dialog.js";
 import { t } from "./queue.text.js";
 
@@ -45,7 +45,7 @@ function Waiting({ data, reload }) {
   const wants = (place) => [place.gpus > 0 && t("gpus", { count: place.gpus }), place.cpus !== null && t("cores", { count: place.cpus }), place.memory !== null && bytes(place.memory)].filter(Boolean).join(" · ");
   const columns = [
     { key: "position", label: "#", class: "right", cell: (place) => (place.held ? html`<${Status} status="held" />` : place.position) },
-    { key: "name", label: t("job"), class: "wide", cell: (place) => html`<a href=${jobLink(place.task_id)}>${place.name}</a><small>${place.reason}</small>` },
+    { key: "name", label: t("job"), class: "wide", cell: (place) => html`<a href=${jobLink(place.task_id)}>${place.name}</a><small class="why"><${Reason} text=${place.reason} /></small>` },
     { key: "wants", label: t("wants"), class: "nowrap phone-hidden", cell: (place) => wants(place) || NONE },
     { key: "priority", label: t("priority"), cell: (place) => html`<select aria-label=${t("priority_of", { name: place.name })} value=${place.priority} onChange=${(event) => prefer(place, Number(event.currentTarget.value))}>
       ${[...Array(11).keys()].map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select>` },
@@ -53,13 +53,13 @@ function Waiting({ data, reload }) {
   ];
   return html`<${Panel} title=${t("waiting")} count=${integer(data.waiting)}>
     ${data.jobs.length === 0 ? html`<${Empty} title=${data.waiting ? t("others", { count: data.waiting }) : t("none")}>${t("none_more")}<//>`
-      : html`<${Table} label=${t("waiting")} columns=${columns} rows=${data.jobs} rowKey=${(place) => place.task_id} />`}<//>`;
+      : html`<${Table} flows label=${t("waiting")} columns=${columns} rows=${data.jobs} rowKey=${(place) => place.task_id} />`}<//>`;
 }
 
 const foreign = (gpu) => gpu.processes.filter((one) => one.run_id === null).map((one) => `${one.name ?? "?"} (${one.pid})`).join(", ");
 
 function holder(gpu) {
-  if (gpu.current_task) return html`<a href=${jobLink(gpu.current_task)}>${gpu.current_task}</a>`;
+  if (gpu.current_task) return html`<a href=${jobLink(gpu.current_task)}>${running.value?.find((one) => one.task_id === gpu.current_task)?.name ?? gpu.current_task}</a>`;
   return gpu.drained ?? (foreign(gpu) || NONE);
 }
 
@@ -79,7 +79,7 @@ function Gpus() {
     { key: "why", label: t("holder"), class: "wide phone-hidden", cell: holder },
     ...(admin ? [{ key: "do", label: t("actions"), class: "nowrap", cell: (gpu) => (gpu.drained ? html`<${Button} kind="small" run=${() => back(gpu)}>${t("undrain")}<//>` : html`<${Button} kind="small" run=${async () => setDraining(gpu)}>${t("drain")}<//>`) }] : []),
   ];
-  return html`<${Panel} title=${t("gpus_title")} count=${found.length}><${Table} label=${t("gpus_title")} columns=${columns} rows=${found} rowKey=${(gpu) => gpu.gpu_id} />
+  return html`<${Panel} title=${t("gpus_title")} count=${found.length}><${Table} flows label=${t("gpus_title")} columns=${columns} rows=${found} rowKey=${(gpu) => gpu.gpu_id} />
     ${draining && html`<${FormDialog} title=${t("drain_title", { gpu: draining.gpu_id })} text=${t("drain_text")} action=${t("drain")} close=${() => setDraining(null)}
       schema=${{ required: ["reason"], properties: { reason: { type: "string", title: t("reason"), description: t("reason_hint"), maxLength: 200 } } }}
       send=${async (value) => (await put(path(draining), value), say(t("drained", { gpu: draining.gpu_id })))} />`}<//>`;

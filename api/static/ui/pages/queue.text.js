@@ -3,8 +3,8 @@ import { table } from "../core/i18n.js";
 export const t = table({
   en: {
     title: "Queue", waiting: "Waiting", job: "Job", wants: "Asks for", priority: "Priority", priority_of: "Priority of {name}", actions: "Actions", hold: "Hold", release: "Release", stop: "Take out",
-    stop_title: "Take {name} out of the queue?", stop_text: "It is stopped before it began; it can be restarted.", gpus: "{count} GPU", cores: "{count} cores", none: "Nothing waits.",
-    none_more: "A job waits here until all that it asks for is free at once.", others: "{count} jobs of others wait.", gpus_title: "GPUs", status: "Status", holder: "Held by",
+    stop_title: "Take {name} out of the queue?", stop_text: "It is stopped before it began; it can be restarted.", gpus: "{count} GPU|{count} GPUs", cores: "{count} core|{count} cores", none: "Nothing waits.",
+    none_more: "A job waits here until all that it asks for is free at once.", others: "A job of somebody else waits.|{count} jobs of others wait.", gpus_title: "GPUs", status: "Status", holder: "Held by",
     drain: "Take out of service", undrain: "Back into service", drain_title: "Take GPU {gpu} out of service?", drain_text: "Nothing new is started on it; what runs there goes on.",
     reason: "Why", reason_hint: "told to those who wait", drained: "GPU {gpu} is out of service.", undrained: "GPU {gpu} is in service again.",
   },

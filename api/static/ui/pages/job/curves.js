@@ -27,7 +27,7 @@ export function Curves({ job }) {
   const ids = [job.task_id, ...others];
   const { data, problem, reload } = useLoad((abort) => load(path, ids, chosen, abort), [chosen.join(), ids.join(), job.attempts.length]);
   const { data: called, problem: unknown } = useLoad((abort) => Promise.all(others.map((id) => get(`/api/v1/training/${part(id)}`, {}, { signal: abort }))), [others.join()]);
-  useFresh(ids, () => (reload(), metrics.length === 0 && reloadNames()), [reload, reloadNames, metrics.length]);
+  useFresh(ids, () => (reload(), reloadNames()), [reload, reloadNames]);
 
   const name = (id) => (id === job.task_id ? job.name : (called?.find((one) => one.task_id === id)?.name ?? id));
   const label = (id) => { // short, and another for each job
@@ -45,7 +45,7 @@ export function Curves({ job }) {
     ${metrics.length > 1 && html`<div class="picks" role="group" aria-label=${t("metric")}>${metrics.map((one) => html`<button key=${keyOf(one)} type="button" aria-pressed=${chosen.includes(keyOf(one))} onClick=${() => toggle(keyOf(one))}>
       ${one.name}${one.type === "epoch" && html`<small> ${t("by_epoch")}</small>`}</button>`)}</div>`}
     ${(problem ?? unknown) && html`<${Problem} problem=${problem ?? unknown} />`}
-    ${names && metrics.length === 0 ? html`<${Empty} title=${t("no_metrics")} />`
+    ${names && metrics.length === 0 ? html`<${Empty} title=${t(["queued", "running"].includes(job.status) ? "no_metrics" : "never_measured")} />`
       : data && html`<div class=${`charts ${data.length > 1 ? "many" : ""}`}>${data.map(({ key, lines }) => html`<div key=${key}>${data.length > 1 && html`<h3>${key.split(" ").slice(1).join(" ")}</h3>`}
           <${Chart} name=${key.split(" ").slice(1).join(" ")} by=${key.split(" ")[0]} lines=${lines.map((line) => ({ name: ids.length > 1 ? label(line.id) : key.split(" ").slice(1).join(" "), points: line.points }))} height=${data.length > 1 ? 200 : 260} /></div>`)}</div>`}
     ${choosing && html`<${Chooser} job=${job} taken=${ids} close=${() => setChoosing(false)} choose=${(id) => (setChoosing(false), refine({ with: [...others, id].join(",") }))} />`}

@@ -10,7 +10,8 @@ import { t } from "../job.text.js";
 const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"];
 const NEAR = 240; // pixels from an edge at which more is read
 
-export function Log({ id }) {
+/** `status`: of the job; while it does not run, this is no higher than what there is. */
+export function Log({ id, status }) {
   const [level, setLevel] = useState("");
   const [mark, setMark] = useState(null); // a line that a search found
   const view = useWindow(id, level);
@@ -48,8 +49,8 @@ export function Log({ id }) {
   return html`<${Panel} title=${t("log")} tools=${tools}>
     <${Search} id=${id} level=${level} show=${found} />
     ${problem && html`<${Problem} problem=${problem} />`}
-    <div class="log-frame"><div class="log" ref=${box} tabindex="0" role="log" aria-label=${t("log")} aria-live="off" onScroll=${scrolled}>
-      ${lines.length === 0 && html`<div><time></time><span>${t("no_log")}</span></div>`}
+    <div class="log-frame"><div class=${status === "running" ? "log" : "log still"} ref=${box} tabindex="0" role="log" aria-label=${t("log")} aria-live="off" onScroll=${scrolled}>
+      ${lines.length === 0 && html`<div><time></time><span>${t(["queued", "running"].includes(status) ? "no_log" : "never_printed")}</span></div>`}
       ${lines.map((line) => html`<div key=${line.line_number} data-line=${line.line_number} class=${`${line.level} ${line.line_number === mark ? "marked" : ""}`}>
         <time datetime=${line.timestamp} title=${integer(line.line_number)}>${timeOfDay(line.timestamp)}</time><span>${line.message}</span></div>`)}
     </div>${!following && html`<button type="button" class="button small to-end" onClick=${() => view.end()}><${Icon} name="down" size=${12} />${t("to_end")}</button>`}</div><//>`;

@@ -1,12 +1,12 @@
 // Tokens of one user. A new one is shown once.
 import { html, useState } from "../../core/view.js";
 import { get, me, part, post, remove } from "../../core/api.js";
-import { ago, moment } from "../../core/format.js";
+import { ago, clock, moment } from "../../core/format.js";
 import { Button, Code, confirm, Empty, Loading, Panel, Problem, say, Table, useLoad } from "../../components/index.js";
 import { FormDialog, Once } from "../../components/form-dialog.js";
 import { t } from "../people.text.js";
 
-const over = (token) => Boolean(token.revoked_at) || (token.expires_at && Date.parse(token.expires_at) < Date.now());
+const over = (token) => Boolean(token.revoked_at) || (token.expires_at && Date.parse(token.expires_at) < clock.value);
 
 export function Tokens({ user, own = false, close }) {
   const whose = own ? {} : { user_id: user.id };
