@@ -10,6 +10,7 @@ from typing import Any
 
 from api.models.yolo_history import METRICS, checked, is_number
 from api.models.yolo_model import YoloModel
+from api.utils.texts import is_plain
 from api.utils.times import iso
 
 MOST_BYTES = 32 * 1024**2
@@ -115,18 +116,18 @@ def _optional(key: str, known: Mapping[str, Any], check: Callable[[Any], Any]) -
 
 
 def _is_line(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= MOST_NAME and value.isprintable()
+    return isinstance(value, str) and 0 < len(value) <= MOST_NAME and is_plain(value)
 
 
 def _line(value: Any) -> str:
     if not _is_line(value):
-        raise ValueError(f"must be 1 to {MOST_NAME} printable characters")
+        raise ValueError(f"must be 1 to {MOST_NAME} characters on one line")
     return str(value)
 
 
 def _lines(value: Any, most: int) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > most or not all(_is_line(each) for each in value):
-        raise ValueError(f"must be a list of at most {most} texts of 1 to {MOST_NAME} printable characters")
+        raise ValueError(f"must be a list of at most {most} texts of 1 to {MOST_NAME} characters on one line")
     return tuple(value)
 
 

@@ -195,7 +195,7 @@ def _values(said: Metadata, facts: Mapping[str, Any], filename: str, member: str
         "job_id": None,
         "dataset_id": None,
         "dataset_version": None,
-        "base_model": facts["base_model"],
+        "base_model": said.origin.get("base_model") or facts["base_model"],
         "info": {name: facts[name] for name in ("imgsz", "epochs", "model_info")} | config | origin,
         "metrics": dict(said.metrics) or _metrics(facts["metrics"]),
         "history": said.history or from_results(facts["series"]),

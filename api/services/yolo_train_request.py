@@ -17,6 +17,7 @@ from api.services.engines.ultralytics.models import (
 )
 from api.utils.errors import Invalid
 from api.utils.paths import PathPolicy
+from api.utils.texts import is_plain
 
 MOST_LABELS = 10_000
 LONGEST_LABEL = 200
@@ -94,8 +95,8 @@ def labels(given: str, roots: PathPolicy) -> list[str]:
     names = _from_file(given, roots) if "/" in given else [name.strip() for name in given.split(",")]
     if not 1 <= len(names) <= MOST_LABELS:
         raise Invalid("labels", f"must name 1 to {MOST_LABELS} classes, not {len(names)}")
-    if not all(0 < len(name) <= LONGEST_LABEL and name.isprintable() for name in names):
-        raise Invalid("labels", f"each class needs a name of 1 to {LONGEST_LABEL} printable characters")
+    if not all(0 < len(name) <= LONGEST_LABEL and is_plain(name) for name in names):
+        raise Invalid("labels", f"each class needs a name of 1 to {LONGEST_LABEL} characters on one line")
     twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
     if twice is not None:
         raise Invalid("labels", f"two classes are called {twice!r}")

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from api.utils.texts import is_plain
+
 _DRIVE = re.compile(r"[A-Za-z]:")
 _EOCD = struct.Struct("<4s4H2IH")
 _EOCD64 = struct.Struct("<4sQ2H2I4Q")
@@ -208,7 +210,7 @@ def _checked_name(info: zipfile.ZipInfo, limits: ZipLimits) -> str:
     shown = repr(raw[:80])
     if any(part in ("", ".", "..") for part in parts) or _DRIVE.match(name) or "\\" in raw:
         raise BadZip(f"has an unsafe name in it: {shown}")
-    if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in raw):
+    if not is_plain(raw):
         raise BadZip(f"has a name with control characters in it: {shown}")
     encoded = [len(part.encode()) for part in parts]
     if max(encoded) > 255 or sum(encoded) > limits.name or len(parts) > limits.depth:

@@ -248,9 +248,11 @@ def test_lineage_of_another_service_is_told_and_not_believed(bare: Models, check
     """Else an upload could pass for what somebody's training left."""
     theirs = bare.model()
     said = {"name": "n", "job_id": theirs.job_id, "dataset_id": theirs.dataset_id, "tags": [], "description": ""}
+    said |= {"base_model": "yolo11s.pt"}
     made = bare.ok("POST", "/models/upload", **bare.sent({"weights/best.pt": b"x", "model.json": said}), who=STRANGER)
     assert (made["job_id"], made["dataset_id"], made["source"]) == (None, None, "uploaded")
-    assert made["origin"] == {"job_id": theirs.job_id, "dataset_id": theirs.dataset_id}
+    assert made["origin"] == {"job_id": theirs.job_id, "dataset_id": theirs.dataset_id, "base_model": "yolo11s.pt"}
+    assert made["base_model"] == "yolo11s.pt", "the weights name the file that their last run began from"
     assert (made["name"], made["description"], made["tags"], made["classes"]) == ("n", "", [], ["a", "b"])
 
 

@@ -26,6 +26,7 @@ from api.utils.yolo_labels import BadLabel, Label, box_label, parse
 from tests.unit import yolo_sets as sets
 
 Files = Mapping[str, bytes]
+DOCTYPE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation>&x;</annotation>'
 
 
 class Made:
@@ -216,6 +217,13 @@ class TestClasses:
         made = make(tmp_path, {**sets.flat(3), "data.yaml": "\n".join([*lines, "names: *a11"]).encode()})
         assert made.summary["classes"] == ["class_0"]
 
+    def test_any_space_may_be_in_one(self, tmp_path: Path) -> None:
+        names = ["移动\u3000电话", "cell\u00a0phone", "👩\u200d🚀"]
+        text = yaml.safe_dump({"names": names}, allow_unicode=True).encode()
+        made = make(tmp_path, {**sets.flat(2), "data.yaml": text})
+        assert made.summary["classes"] == names
+        assert list(yaml.safe_load((made.target / "data.yaml").read_text())["names"].values()) == names
+
     @pytest.mark.parametrize("names", [["a", "a"], ["x" * 201], ["a\nb"], [""]])
     def test_names_that_cannot_be(self, tmp_path: Path, names: list[str]) -> None:
         with pytest.raises(Unusable):
@@ -278,6 +286,51 @@ class TestCoco:
         made = make(tmp_path, whole)
         assert (made.summary["train_count"], made.summary["val_count"], made.summary["split"]) == (3, 1, "kept")
 
+    @pytest.mark.parametrize("written", [float, str])
+    def test_ids_that_a_table_has_made_fractions_or_texts_of(self, tmp_path: Path, written: type) -> None:
+        files = sets.coco()
+        document = json.loads(files["annotations/instances_all.json"])
+        for row in (*document["images"], *document["annotations"], *document["categories"]):
+            row |= {key: written(row[key]) for key in ("id", "image_id", "category_id") if key in row}
+        made = make(tmp_path, files | {"annotations/instances_all.json": json.dumps(document).encode()})
+        whole = make(tmp_path, sets.coco())
+        assert made.labels() == whole.labels() and made.summary == whole.summary
+
+    def test_what_has_no_id_has_no_boxes(self, tmp_path: Path) -> None:
+        images = [{"file_name": "0.png"}, {"file_name": "1.png"}, {"id": 2, "file_name": "2.png"}]
+        boxes = [
+            {"category_id": 1, "bbox": [1, 1, 5, 5]},
+            {"image_id": 2, "category_id": 1, "bbox": [1, 1, 10**400, 5]},
+        ]
+        made = make(tmp_path, self.files(images, boxes))
+        assert made.labels() == {"2": ""} and made.summary["issue_counts"] == {"annotation": 2}
+        assert made.summary["dropped"] == {"annotations of missing images": 1, "annotations without a box": 1}
+
+    def test_one_id_of_two_images(self, tmp_path: Path) -> None:
+        with pytest.raises(Unusable, match=r"0.png and images/1.png have one id, 1"):
+            make(tmp_path, self.files([{"id": 1, "file_name": f"{n}.png"} for n in range(2)], []))
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [(b'{"images": [', "is not read: "), (b'{"images": [], "annotations": []}', "no categories")],
+    )
+    def test_a_file_that_cannot_be_read_is_told(self, tmp_path: Path, content: bytes, says: str) -> None:
+        summary = make(tmp_path, {"0.png": sets.picture(), "all.json": content}).summary
+        assert summary["issue_counts"] == {"annotation": 1} and says in summary["issues"][0]["problem"]
+
+    def test_names_as_a_mac_writes_them(self, tmp_path: Path) -> None:
+        files = self.files(
+            [{"id": 1, "file_name": "\u00e9.png"}], [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5]}]
+        )
+        made = make(tmp_path, {"images/e\u0301.png": sets.picture(), **files})
+        assert made.summary["box_count"] == 1 and made.summary["issues"] == []
+
+    @staticmethod
+    def files(images: list[Any], boxes: list[Any]) -> dict[str, bytes]:
+        document = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "cat"}]}
+        pictures = {f"images/{n}.png": sets.picture(n) for n in range(3)}
+        return pictures | {"annotations/all.json": json.dumps(document).encode()}
+
     def test_an_image_of_another_size_is_left_out(self, tmp_path: Path) -> None:
         files = sets.coco()
         files["images/2.png"] = sets.picture(2, (100, 100))
@@ -310,12 +363,20 @@ class TestVoc:
         "page",
         [
             b"<annotation><object></annotation>", b"<annotation><object><name>a</name></object></annotation>",
-            b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation>&x;</annotation>', b"\0\0",
+            DOCTYPE.encode(), DOCTYPE.encode("utf-16"), b"\0\0",
         ],
     )  # fmt: skip
-    def test_bad_pages_are_told(self, tmp_path: Path, page: bytes) -> None:
-        summary = make(tmp_path, {**sets.voc(), "Annotations/1.xml": page}).summary
-        assert summary["issue_counts"] in ({"annotation": 1}, {"label": 1}) and "1" in summary["issues"][0]["file"]
+    def test_bad_pages_are_told_and_their_images_left_out(self, tmp_path: Path, page: bytes) -> None:
+        made = make(tmp_path, {**sets.voc(), "Annotations/1.xml": page})
+        assert made.summary["issue_counts"] in ({"annotation": 1, "label": 1}, {"label": 1})
+        assert all("1" in issue["file"] for issue in made.summary["issues"])
+        assert "images/train/1.png" not in {line["image"] for line in made.manifest} and len(made.manifest) == 3
+
+    def test_a_document_type_is_refused_in_any_encoding(self, tmp_path: Path) -> None:
+        for encoding in ("utf-8", "utf-16"):
+            files = {"1.png": sets.picture(), "1.xml": DOCTYPE.encode(encoding)}
+            with pytest.raises(Unusable, match="document type"):
+                make(tmp_path, files)
 
 
 class TestPictures:
@@ -367,6 +428,20 @@ class TestPictures:
 
 
 class TestSources:
+    def test_any_space_may_be_in_a_name(self, tmp_path: Path) -> None:
+        names = ["at 10.00.00\u202fAM", "全角\u3000空格", "👩\u200d🚀", "a\u00a0b"]
+        files = {f"images/{name}.png": sets.picture(n) for n, name in enumerate(names)}
+        made = make(tmp_path, files | {f"labels/{name}.txt": sets.LABEL.encode() for name in names})
+        assert set(made.labels()) == set(names) and made.summary["issues"] == []
+
+    def test_what_is_passed_over_for_its_name_is_told(self, tmp_path: Path) -> None:
+        source = sets.write(tmp_path / "s", sets.flat(3))
+        (source / "images" / "a\nb.png").write_bytes(sets.picture())
+        os.mkdir(os.fsencode(source) + b"/\xff")
+        summary = run(tmp_path, source).summary
+        assert summary["issue_counts"] == {"name": 2} and summary["image_count"] == 3
+        assert {issue["file"] for issue in summary["issues"]} == {"images/a\\nb.png", "\\udcff"}
+
     def test_links_and_devices_are_not_seen(self, tmp_path: Path) -> None:
         source = sets.write(tmp_path / "s", sets.flat(3))
         secret = tmp_path / "secret.png"

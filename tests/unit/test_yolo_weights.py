@@ -29,6 +29,12 @@ def test_what_good_weights_say(trial: Trial) -> None:
     assert facts["series"] == {"epoch": [1, 2], "train/box_loss": [3, 2], "metrics/mAP50(B)": [0.1, None]}
 
 
+def test_weights_of_a_resumed_training_and_names_with_any_space(trial: Trial) -> None:
+    facts = trial["told"]["resumed"]["inside"]["taken"]
+    assert facts["base_model"] is None, "what it was resumed from is its own state"
+    assert facts["classes"] == ["移动\u3000电话", "👩\u200d🚀"]
+
+
 def test_the_traps_are_real(trial: Trial) -> None:
     """Loaded as people load weights they run their code; what was only looked at did not."""
     assert {"system", "legacy", "raw", "extra", "eval", "opens", "stack"} <= set(trial["armed"])
@@ -68,7 +74,7 @@ def test_refused_from_outside_and_from_inside(trial: Trial, name: str, says: str
         ("tensors", "holds no model"),
         ("classifier", "is a ClassificationModel; detectors alone are used here"),
         ("nameless", "is a Sequential"),
-        ("names", "has a class whose name is not 1 to 200 printable characters"),
+        ("names", "has a class whose name is not 1 to 200 characters on one line"),
     ],
 )
 def test_refused_by_what_is_in_it(trial: Trial, name: str, says: str) -> None:

@@ -98,9 +98,15 @@ def make(home: Path) -> dict[str, Path]:
     keep("picture", lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100)))
     keep("bomb", lambda path: path.write_bytes(_deflated(whole)))
     keep("stack", lambda path: path.write_bytes(_stack_global(whole, touch)))
-    names = checkpoint()
-    names["model"].names = {0: "a\n\x1b[31m", 1: "b"}
-    saved("names", names)
+    saved("names", checkpoint(model=_named(["a\n\x1b[31m", "b"])))
+    resumed = {"model": "/home/somebody/last.pt", "resume": True}
+    saved("resumed", checkpoint(model=_named(["移动\u3000电话", "👩\u200d🚀"]), train_args=resumed))
+    return made
+
+
+def _named(classes: list[str]) -> Any:
+    made = model()
+    made.names = dict(enumerate(classes))
     return made
 
 

@@ -53,10 +53,12 @@ def test_killed_inside_an_epoch_and_resumed(children: Children) -> None:
     assert not (children.output / "last.pt").exists() and not list(children.output.rglob("*.part"))
 
 
-def test_ended_after_its_last_epoch_only_the_validation_is_left(children: Children) -> None:
+@pytest.mark.parametrize("how", ["SIGTERM", "a stop was asked for"])
+def test_ended_after_its_last_epoch_only_the_validation_is_left(children: Children, how: str) -> None:
     asked = given(children, epochs=2)
-    code, log = children.run(asked, on={'{"event": "epoch", "epoch": 2': terminate})
-    assert code == 143 and "stopped: SIGTERM" in log and not said(log, "done")
+    ends = terminate if how == "SIGTERM" else children.ask_to_stop
+    code, log = children.run(asked, on={'{"event": "epoch", "epoch": 2': ends})
+    assert code == (143 if how == "SIGTERM" else 0) and f"stopped: {how}" in log and not said(log, "done")
     code, again = children.run(asked, resume="last.pt")
     assert code == 0, again[-2000:]
     assert said(again, "epoch") == [] and len(said(again, "result")) == 1 and len(said(again, "done")) == 1

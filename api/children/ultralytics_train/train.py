@@ -28,6 +28,7 @@ def train(settings: dict[str, Any], stop: Stop) -> None:
         stop.check()
         watch.attach(model)
         model.train(**_arguments(settings))
+    stop.check()  # asked for after the last epoch: its state is still there, and a resume has only to validate
     _settle_end(output, watch.classes)
 
 

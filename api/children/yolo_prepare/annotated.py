@@ -8,17 +8,17 @@ An image is the file that is called like its code, beside the JSON or in `img_ca
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from api.children.yolo_prepare import coco
-from api.children.yolo_prepare.boxes import Boxes, Corners
+from api.children.yolo_prepare.boxes import Boxes, Corners, is_number
 from api.children.yolo_prepare.classes import checked
 from api.children.yolo_prepare.findings import Findings, Unusable
 from api.children.yolo_prepare.sources import Source, is_image
+from api.utils.texts import is_plain
 
 FOLDERS = ("", "img_cache", "images")
 AROUND = ("polygon", "rotatedrectangle")  # shapes of which the box around them is kept
@@ -88,7 +88,7 @@ def _folders(file: str) -> Iterator[str]:
 
 
 def _is_plain(entry: os.DirEntry[str]) -> bool:
-    return entry.is_file(follow_symlinks=False) and entry.name.isprintable()
+    return entry.is_file(follow_symlinks=False) and is_plain(entry.name)
 
 
 def _boxes(
@@ -152,11 +152,7 @@ def _corners(points: object) -> Corners | None:
     """Of the box around all points."""
     if not isinstance(points, list) or len(points) < 2:
         return None
-    if not all(isinstance(point, list) and len(point) == 2 and all(map(_is_number, point)) for point in points):
+    if not all(isinstance(point, list) and len(point) == 2 and all(map(is_number, point)) for point in points):
         return None
     across, down = [point[0] for point in points], [point[1] for point in points]
     return min(across), min(down), max(across), max(down)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,31 +13,42 @@ Corners = tuple[float, float, float, float]
 
 @dataclass
 class Boxes:
-    """`category_map`: what the dataset calls a class -> its index and name here."""
+    """`category_map`: what the dataset calls a class -> its index and name here; `unread`: images whose annotations
+    are damaged."""
 
     classes: list[str]
     category_map: dict[str, dict[str, object]]
     by_image: dict[str, list[tuple[int, Corners]]] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # as the annotations tell them
     splits: dict[str, str] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
 
 
 class ImageFinder:
-    """An image by what an annotation calls it: its whole path, the end of one, or its bare name if that is unique."""
+    """An image by what an annotation calls it: its whole path, the end of one, or its bare name if that is unique.
+
+    A Mac writes the same letters in other code points (NFD) than most else does.
+    """
 
     def __init__(self, images: Sequence[str]) -> None:
-        self._by_base: dict[str, list[str]] = defaultdict(list)
+        self._by_base: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for image in images:
-            self._by_base[PurePosixPath(image).name].append(image)
+            path = unicodedata.normalize("NFC", image)
+            self._by_base[PurePosixPath(path).name].append((path, image))
 
     def find(self, told: str, near: str | None = None) -> str | None:
         """`near`: a word that the path should hold where several fit."""
-        told = told.replace("\\", "/").strip("/")
+        told = unicodedata.normalize("NFC", told).replace("\\", "/").strip("/")
         fitting = self._by_base.get(PurePosixPath(told).name, [])
-        exact = [image for image in fitting if image == told or image.endswith("/" + told)]
-        for candidates in (exact, fitting):
+        exact = [image for path, image in fitting if path == told or path.endswith("/" + told)]
+        for candidates in (exact, [image for _, image in fitting]):
             if len(candidates) > 1 and near:
                 candidates = [image for image in candidates if near in image.lower()]
             if len(candidates) == 1:
                 return candidates[0]
         return None
+
+
+def is_number(value: object) -> bool:
+    """Of JSON, whose whole numbers may be longer than any float, and which may say NaN."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e12

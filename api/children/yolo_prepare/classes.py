@@ -11,6 +11,7 @@ import yaml
 
 from api.children.yolo_prepare.findings import Findings, Unusable
 from api.children.yolo_prepare.sources import Source
+from api.utils.texts import is_plain
 from api.utils.yolo_labels import MOST_CLASSES
 
 YAML_NAMES = tuple(f"{stem}.{end}" for stem in ("data", "dataset", "config") for end in ("yaml", "yml"))
@@ -73,8 +74,8 @@ def checked(names: Sequence[str], where: str) -> list[str]:
         raise Unusable(f"{where}: {len(names)} classes; 1 to {MOST_CLASSES} are possible")
     if len(set(names)) != len(names):
         raise Unusable(f"{where}: two classes have one name")
-    if not all(0 < len(name) <= LONGEST and name.isprintable() for name in names):
-        raise Unusable(f"{where}: a class needs a name of 1 to {LONGEST} printable characters")
+    if not all(0 < len(name) <= LONGEST and is_plain(name) for name in names):
+        raise Unusable(f"{where}: a class needs a name of 1 to {LONGEST} characters on one line")
     return list(names)
 
 

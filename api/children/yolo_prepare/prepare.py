@@ -61,7 +61,7 @@ def prepare(task: Task) -> dict[str, Any]:
     """Raises Unusable."""
     findings = Findings()
     if task.annotations is None:
-        source = _whole(task)
+        source = _whole(task, findings)
         found = _survey(source, task, findings)
     else:
         source, found = _annotated(task, task.annotations, findings)
@@ -94,9 +94,11 @@ def prepare(task: Task) -> dict[str, Any]:
     }
 
 
-def _whole(task: Task) -> Source:
+def _whole(task: Task, findings: Findings) -> Source:
     """A dataset that was prepared here has a thumbnail of each image beside them."""
     source = Source(task.source, task.most_files)
+    for name in source.unnamed:
+        findings.add("name", name, "is passed over: its name has control characters in it, or is no UTF-8")
     if set(source.names) >= PREPARED:
         source.names = [name for name in source.names if not name.startswith("thumbs/")]
     return source
@@ -176,6 +178,8 @@ def _labels(source: Source, found: Labelled, image: str, picture: Picture) -> tu
         if file is None:
             return None
         return labels.parse(source.text(file, labels.MOST_BYTES), None if found.classes is None else len(found.classes))
+    if image in found.boxes.unread:
+        raise BadLabel("its annotation is not read")
     if image not in found.boxes.by_image:
         return None
     told = found.boxes.sizes.get(image, picture.size)

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from api.children.yolo_prepare.findings import Unusable
 from api.utils.downloads import open_beneath
+from api.utils.texts import is_plain
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 MOST_DEPTH = 32
@@ -25,11 +26,12 @@ def is_image(name: str) -> bool:
 class Source:
     """Regular files below a directory by their relative names. Links are neither followed nor seen.
 
-    `names`: those that are meant, where somebody has looked already.
+    `names`: those that are meant, where somebody has looked already. `unnamed`: what is passed over for its name.
     """
 
     def __init__(self, root: Path, most_files: int, names: Iterable[str] | None = None) -> None:
         self.root = root
+        self.unnamed: list[str] = []
         if names is not None:
             self.names = sorted(names)
             return
@@ -45,7 +47,10 @@ class Source:
             with os.scandir(self.root / folder) as entries:
                 for entry in entries:
                     name = f"{folder}/{entry.name}" if folder else entry.name
-                    if entry.name.startswith(".") or entry.name == "__MACOSX" or not _is_text(name):
+                    if entry.name.startswith(".") or entry.name == "__MACOSX":
+                        continue
+                    if not is_plain(entry.name):  # halves of surrogate pairs stand for bytes that are no UTF-8
+                        self.unnamed.append(ascii(name)[1:-1])
                         continue
                     mode = entry.stat(follow_symlinks=False).st_mode
                     if stat.S_ISDIR(mode) and depth < MOST_DEPTH:
@@ -66,11 +71,3 @@ class Source:
 
     def text(self, name: str, most: int) -> str:
         return self.read(name, most).decode("utf-8-sig", "replace")
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return name.isprintable()

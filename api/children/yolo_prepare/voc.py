@@ -28,13 +28,16 @@ def read(source: Source, images: Sequence[str], given: list[str] | None, finding
     finder = ImageFinder(images)
     stems = {str(PurePosixPath(image).with_suffix("").name): image for image in images}
     files = [name for name in source.names if suffix(name) == ".xml"]
-    pages = [page for name in files if (page := _page(source, name, finder, stems, findings)) is not None]
-    if not pages:
+    unread: set[str] = set()
+    pages = [page for name in files if (page := _page(source, name, finder, stems, findings, unread)) is not None]
+    if not pages and not unread:
         return None
     seen = sorted({name for page in pages for name, _ in page.objects})
     classes = given or (checked(seen, "objects") if seen else [])
     index = {name: position for position, name in enumerate(classes)}
-    boxes = Boxes(classes, {name: {"index": index[name], "name": name} for name in seen if name in index})
+    boxes = Boxes(
+        classes, {name: {"index": index[name], "name": name} for name in seen if name in index}, unread=unread
+    )
     for page in pages:
         kept = boxes.by_image.setdefault(page.image, [])
         for name, corners in page.objects:
@@ -48,16 +51,18 @@ def read(source: Source, images: Sequence[str], given: list[str] | None, finding
     return boxes
 
 
-def _page(source: Source, name: str, finder: ImageFinder, stems: dict[str, str], findings: Findings) -> _Page | None:
+def _page(
+    source: Source, name: str, finder: ImageFinder, stems: dict[str, str], findings: Findings, unread: set[str]
+) -> _Page | None:
+    mine = stems.get(PurePosixPath(name).stem)
     try:
         content = source.read(name, MOST_BYTES)
-        if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-            raise ValueError("has a document type, which is not taken")
-        root = ElementTree.fromstring(content)  # noqa: S314  entities are refused above, sizes limited
+        parser = ElementTree.XMLParser(target=_Plain())  # noqa: S314  no document type, so no entities; sizes limited
+        root = ElementTree.XML(content, parser)
         if root.tag != "annotation":
             return None
         told = root.findtext("filename") or ""
-        image = finder.find(told) or stems.get(PurePosixPath(name).stem)
+        image = finder.find(told) or mine
         if image is None:
             findings.add("missing_image", name, f"names an image that is not there: {told!r}")
             return None
@@ -67,7 +72,14 @@ def _page(source: Source, name: str, finder: ImageFinder, stems: dict[str, str],
         return _Page(image, _size(root), tuple(map(_object, objects)))
     except (ValueError, OSError, ElementTree.ParseError) as problem:
         findings.add("annotation", name, f"is not read: {problem}")
+        if mine is not None:
+            unread.add(mine)
         return None
+
+
+class _Plain(ElementTree.TreeBuilder):
+    def doctype(self, name: str, public: str | None, system: str | None) -> None:
+        raise ValueError("has a document type, which is not taken")
 
 
 def _size(root: ElementTree.Element) -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from api.children.common.report import plain
 from api.children.yolo_weights.refusal import Refused, shown
+from api.utils.texts import is_plain
 
 MOST_CLASSES = 10_000
 MOST_NAME = 200
@@ -30,7 +31,7 @@ def facts(path: Path) -> dict[str, Any]:
         raise Refused(f"has an activation that is no class of torch.nn: {shown(activation)}")
     asked = checkpoint.get("train_args")
     asked = asked if isinstance(asked, dict) else {}
-    base = asked.get("model")
+    base = None if asked.get("resume") else asked.get("model")  # of a training that was resumed it is its own state
     return {
         "task": "detect",
         "classes": _classes(getattr(model, "names", None)),
@@ -76,8 +77,8 @@ def _classes(names: object) -> list[str]:
     if not isinstance(names, dict) or not 0 < len(names) <= MOST_CLASSES or set(names) != set(range(len(names))):
         raise Refused(f"does not name its classes (1 to {MOST_CLASSES}, numbered from 0)")
     found = [names[number] for number in range(len(names))]
-    if not all(isinstance(name, str) and 0 < len(name) <= MOST_NAME and name.isprintable() for name in found):
-        raise Refused(f"has a class whose name is not 1 to {MOST_NAME} printable characters")
+    if not all(isinstance(name, str) and 0 < len(name) <= MOST_NAME and is_plain(name) for name in found):
+        raise Refused(f"has a class whose name is not 1 to {MOST_NAME} characters on one line")
     return found
 
 

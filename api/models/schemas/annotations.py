@@ -14,7 +14,7 @@ from api.models.schemas.base import (
     StrictNumber,
     choice,
     integer,
-    name,
+    line,
     query_integer,
     text,
 )
@@ -27,7 +27,7 @@ class TaskRequestSchema(Strict):
     dataset_id = text(1, 100, required=True)
     version = text(1, 40, load_default="v1")
     classes = fields.List(
-        name(),
+        line(),
         validate=validate.Length(1, 10_000),
         metadata={"description": "default: the version's own; its names in their order, and more may follow"},
     )

@@ -9,6 +9,8 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate
 
+from api.utils.texts import is_plain
+
 MAX_INT = 2**63 - 1
 
 
@@ -50,6 +52,16 @@ def sane(value: str) -> None:
 
 def name(**kwargs: Any) -> fields.String:
     return text(1, 200, **kwargs)
+
+
+def line(**kwargs: Any) -> fields.String:
+    """A name that stands on one line in lists, label files and archives."""
+    return fields.String(validate=[validate.Length(1, 200), _on_one_line], **kwargs)
+
+
+def _on_one_line(value: str) -> None:
+    if not is_plain(value):
+        raise ValidationError("must stand on one line, without control characters")
 
 
 def integer(low: int = 0, high: int = MAX_INT, **kwargs: Any) -> fields.Integer:

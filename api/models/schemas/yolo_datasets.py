@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from api.models.schemas.base import Answer, Strict, StrictNumber, choice, integer, name, text
+from api.models.schemas.base import Answer, Strict, StrictNumber, choice, integer, line, text
 
 
 class Part(StrictNumber):
@@ -25,7 +25,7 @@ class UploadSchema(Strict):
 
 class RegisterSchema(Strict):
     path = text(1, 4096, required=True, metadata={"description": "a directory below one of the allowed roots"})
-    name = name(metadata={"description": "shown as `filename`; default: the directory's name"})
+    name = line(metadata={"description": "shown as `filename`; default: the directory's name"})
     workspace_id = integer(1, metadata={"description": "whose members may read it"})
 
 
@@ -45,7 +45,7 @@ class PrepareSchema(Strict):
         metadata={"description": "for datasets without a split of their own", "default": {"train": 0.8, "val": 0.2}},
     )
     classes = fields.List(
-        name(), validate=validate.Length(1, 10_000), metadata={"description": "default: the dataset's own"}
+        line(), validate=validate.Length(1, 10_000), metadata={"description": "default: the dataset's own"}
     )
     seed = integer(0, 2**31 - 1, load_default=0, metadata={"description": "of the split"})
 
@@ -58,7 +58,7 @@ class PrepareSchema(Strict):
 
 class DatasetChangeSchema(Strict):
     description = text(0, 10_000)
-    tags = fields.List(name(), validate=validate.Length(0, 100))
+    tags = fields.List(line(), validate=validate.Length(0, 100))
 
 
 class VersionQuery(Strict):

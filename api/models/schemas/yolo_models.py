@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from api.models.schemas.base import Answer, Strict, StrictBoolean, choice, integer, name, text
+from api.models.schemas.base import Answer, Strict, StrictBoolean, choice, integer, line, text
 from api.models.yolo_model import TRAINED, UPLOADED
 
 STATUS = ("running", "completed", "failed", "stopped")
@@ -19,9 +19,9 @@ class ModelUploadSchema(Strict):
 
 
 class ModelChangeSchema(Strict):
-    name = name()
+    name = line()
     description = text(0, 10_000)
-    tags = fields.List(text(1, 200), validate=validate.Length(0, 100))
+    tags = fields.List(line(), validate=validate.Length(0, 100))
 
 
 class ChartQuery(Strict):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import fields, validate
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate, validates
 
 from api.models.schemas.base import Answer, Strict, StrictBoolean, choice, integer, query_integer, text
 
@@ -56,6 +58,11 @@ class TrainServerStartSchema(Strict):
         validate=validate.Length(max=200),
         metadata={"description": "hyper-parameters by YOLOv5's or ultralytics' names"},
     )
+
+    @validates("batch_size")
+    def _not_none(self, value: int, **_: Any) -> None:
+        if not value:
+            raise ValidationError("must be 1 or more, or -1")
 
 
 class TrainServerStartedSchema(Answer):
