@@ -69,10 +69,11 @@ def serve(settings: Settings) -> int:
     from api.services.store.database import DamagedDatabase, is_postgres
     from api.serving import ServeError
     from api.utils.locks import DataDirectoryBusy, DirectoryLock
-    from api.utils.memory import calm_collector
+    from api.utils.memory import calm_collector, return_large_blocks
     from api.web import build_server
 
     configure(settings.log_format)
+    return_large_blocks()
     half = backup.unfinished(settings)
     if half is not None:
         print(f"run.py: {half}", file=sys.stderr)

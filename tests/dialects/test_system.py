@@ -73,3 +73,10 @@ def test_metrics(site: Site) -> None:
     assert response.mimetype == "text/plain"
     assert 'trainyard_jobs{engine="diffusion_pipe",status="queued"} 1.0' in response.text
     assert 'trainyard_gpu_memory_total_bytes{gpu="0",uuid="GPU-fake-0000"}' in response.text
+
+
+def test_methods_that_clients_make_up_are_measured_as_one(site: Site) -> None:
+    for number in range(5):
+        assert site.call(f"X{number}", "/api/v1/engines").status_code == 405
+    told = site.call("GET", "/metrics").text
+    assert 'method="other",route="-"' in told and 'method="X' not in told
