@@ -392,7 +392,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         "200": _answer(STARTED, "training queued"),
         "409": _answer(None, f"job {ID} has not ended: it is running", 409),
     },
-    ("get", "/api/v1/gpu/status"): {"200": _answer({"gpus": [GPU], "summary": GPU_SUMMARY})},
+    ("get", "/api/v1/gpu/status"): {"200": _answer({"gpus": [GPU], "summary": GPU_SUMMARY, "driver": "570.124.06"})},
     ("get", "/api/v1/gpu/summary"): {"200": _answer(GPU_SUMMARY)},
     ("get", "/api/v1/gpu/available"): {
         "200": _answer(
