@@ -25,7 +25,11 @@ def gpu_status() -> Response:
     """Every GPU: its memory, load, temperature and power, who holds it and what runs on it."""
     view = services().gpus.view()
     return answer(
-        {"gpus": [machine.gpu(services(), gpu, view) for gpu in view.snapshot.gpus], "summary": machine.summary(view)}
+        {
+            "gpus": [machine.gpu(services(), gpu, view) for gpu in view.snapshot.gpus],
+            "summary": machine.summary(view),
+            "driver": view.snapshot.driver_version,
+        }
     )
 
 
@@ -48,7 +52,7 @@ def gpu_available(query: dict[str, Any]) -> Response:
         if gpu is None or (gpu.memory_free_mb or 0) < query["min_memory"]:
             continue
         fits = recommended_for(gpu.memory_free_mb)
-        if "task_type" in query and query["task_type"] not in fits:
+        if query.get("task_type", schemas.ANY_TASK[0]) not in (*fits, *schemas.ANY_TASK):
             continue
         found.append(
             {

@@ -37,7 +37,7 @@ def eight(site: Site) -> Any:
 class TestNone:
     def test_it_is_never_an_error(self, site: Site) -> None:
         zeros = dict.fromkeys(("total_gpus", "available_gpus", "busy_gpus", "total_memory", "available_memory"), 0)
-        assert site.get("/api/v1/gpu/status") == {"gpus": [], "summary": zeros}
+        assert site.get("/api/v1/gpu/status") == {"gpus": [], "summary": zeros, "driver": None}
         assert site.get("/api/v1/gpu/summary") == zeros
         assert site.get("/api/v1/gpu/available") == {"available_gpus": [], "total_available": 0}
         site.error("GET", "/api/v1/gpu/0/details", 404)
@@ -48,7 +48,7 @@ class TestEight:
         data = site.get("/api/v1/gpu/status")
         gpus = data["gpus"]
         assert all(set(gpu) == set(FIELDS.split()) for gpu in gpus)
-        assert [gpu["gpu_id"] for gpu in gpus] == list(range(8))
+        assert [gpu["gpu_id"] for gpu in gpus] == list(range(8)) and data["driver"] == "000.00"
         wanted = {LEASED: "training", BUSY: "busy", LOST: "unknown"}
         assert [gpu["status"] for gpu in gpus] == [wanted.get(i, "available") for i in range(8)]
         assert data["summary"] == site.get("/api/v1/gpu/summary") == {
@@ -85,6 +85,8 @@ class TestEight:
         assert site.get("/api/v1/gpu/available", min_memory=10**9)["total_available"] == 0
         assert site.get("/api/v1/gpu/available", task_type="lora-video")["total_available"] == 5
         assert site.get("/api/v1/gpu/available", task_type="full-finetune")["total_available"] == 0
+        for word in ("training", "preprocessing"):  # as `status` has them
+            assert site.get("/api/v1/gpu/available", task_type=word)["total_available"] == 5
 
     @pytest.mark.parametrize("query", ["min_memory=-1", "min_memory=x", "min_memory=99999999999", "task_type="])
     def test_absurd_queries(self, site: Site, query: str) -> None:

@@ -18,11 +18,14 @@ MACHINE_FIELDS = (
     "disk_used",
     "disk_free",
 )
+ANY_TASK = ("training", "preprocessing")  # a task's type as a GPU's `status` has it, which says nothing about memory
 
 
 class AvailableQuery(Strict):
     min_memory = query_integer(0, 10**9, load_default=0, metadata={"description": "MB that must be free"})
-    task_type = name(metadata={"description": "one of the words of `recommended_for`"})
+    task_type = name(
+        metadata={"description": "one of the words of `recommended_for`; `training`, `preprocessing`: any GPU will do"}
+    )
 
 
 class GpuProcessSchema(Answer):
@@ -68,6 +71,7 @@ class GpuSummarySchema(Answer):
 class GpuStatusSchema(Answer):
     gpus = fields.List(fields.Nested(GpuSchema))
     summary = fields.Nested(GpuSummarySchema)
+    driver = fields.String(allow_none=True, metadata={"description": "its version; null: there is none"})
 
 
 class GpuPointSchema(Answer):

@@ -183,12 +183,6 @@ class StartAnswerSchema(Answer):
     warnings = fields.List(fields.String())
 
 
-class FailureSchema(Answer):
-    kind = choice(*FAILURE_KINDS)
-    hint = fields.String(metadata={"description": "what to do about it"})
-    line = _text("the log line that shows it")
-
-
 class ListItemSchema(Answer):
     task_id = fields.String()
     status = choice(*STATUSES)

@@ -36,7 +36,7 @@ GPU_SUMMARY = {
 }
 
 EXAMPLES: Examples = {
-    ("get", "/api/v1/gpu/status"): {"200": enveloped({"gpus": [GPU], "summary": GPU_SUMMARY})},
+    ("get", "/api/v1/gpu/status"): {"200": enveloped({"gpus": [GPU], "summary": GPU_SUMMARY, "driver": "570.124.06"})},
     ("get", "/api/v1/gpu/summary"): {"200": enveloped(GPU_SUMMARY)},
     ("get", "/api/v1/gpu/available"): {
         "200": enveloped(
