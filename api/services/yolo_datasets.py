@@ -77,7 +77,7 @@ class YoloDatasets:
         if not resolved.is_dir():
             raise Invalid("path", "is not a directory")
         content = self._files.survey(resolved, self._most_files)
-        return self._add(actor, name or resolved.name or "dataset", content, team_id, path=str(resolved))
+        return self._add(actor, name or plain_name(resolved.name) or "dataset", content, team_id, path=str(resolved))
 
     def _may_make(self, actor: Actor, team_id: int | None) -> None:
         actor.require_run()

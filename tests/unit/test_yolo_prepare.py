@@ -318,6 +318,18 @@ class TestCoco:
         summary = make(tmp_path, {"0.png": sets.picture(), "all.json": content}).summary
         assert summary["issue_counts"] == {"annotation": 1} and says in summary["issues"][0]["problem"]
 
+    def test_one_name_in_two_splits(self, tmp_path: Path) -> None:
+        files = {}
+        for split in ("train", "valid"):
+            images = self.files(
+                [{"id": 1, "file_name": "0.png"}], [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5]}]
+            )
+            files[f"{split}/0.png"] = sets.picture(len(files))
+            files[f"{split}/_annotations.coco.json"] = images["annotations/all.json"]
+        summary = make(tmp_path, files).summary
+        assert (summary["train_count"], summary["val_count"], summary["box_count"]) == (1, 1, 2)
+        assert summary["split"] == "kept" and summary["issues"] == []
+
     def test_names_as_a_mac_writes_them(self, tmp_path: Path) -> None:
         files = self.files(
             [{"id": 1, "file_name": "\u00e9.png"}], [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5]}]
@@ -371,6 +383,21 @@ class TestVoc:
         assert made.summary["issue_counts"] in ({"annotation": 1, "label": 1}, {"label": 1})
         assert all("1" in issue["file"] for issue in made.summary["issues"])
         assert "images/train/1.png" not in {line["image"] for line in made.manifest} and len(made.manifest) == 3
+
+    def test_one_name_in_two_folders(self, tmp_path: Path) -> None:
+        """A page is of the image beside it, not of the last that is called so."""
+        thing = "<object><name>{}</name><bndbox><xmin>17</xmin><ymin>13</ymin><xmax>48</xmax><ymax>36</ymax></bndbox></object>"
+        pages = {"one": "cat", "two": "dog", "train": "cat", "val": "dog"}
+        for told in ("<filename>1.png</filename>", ""):
+            files = {f"{folder}/1.png": sets.picture(n) for n, folder in enumerate(pages)}
+            for folder, name in pages.items():
+                files[f"{folder}/1.xml"] = f"<annotation>{told}{thing.format(name)}</annotation>".encode()
+            made = make(tmp_path, files)
+            found = {
+                line["source"]: (made.target / line["image"].replace("images", "labels", 1)) for line in made.manifest
+            }
+            labels = {source: path.with_suffix(".txt").read_text()[0] for source, path in found.items()}
+            assert labels == {"one/1.png": "0", "two/1.png": "1", "train/1.png": "0", "val/1.png": "1"}
 
     def test_a_document_type_is_refused_in_any_encoding(self, tmp_path: Path) -> None:
         for encoding in ("utf-8", "utf-16"):

@@ -32,9 +32,11 @@ class ImageFinder:
 
     def __init__(self, images: Sequence[str]) -> None:
         self._by_base: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
         for image in images:
             path = unicodedata.normalize("NFC", image)
             self._by_base[PurePosixPath(path).name].append((path, image))
+            self._by_stem[PurePosixPath(path).stem].append(image)
 
     def find(self, told: str, near: str | None = None) -> str | None:
         """`near`: a word that the path should hold where several fit."""
@@ -47,6 +49,13 @@ class ImageFinder:
             if len(candidates) == 1:
                 return candidates[0]
         return None
+
+    def stem(self, stem: str, folder: str | None = None) -> str | None:
+        """The image whose name it is but for its suffix; of several that which lies in the folder."""
+        fitting = self._by_stem.get(unicodedata.normalize("NFC", stem), [])
+        if len(fitting) > 1:
+            fitting = [image for image in fitting if str(PurePosixPath(image).parent) == folder]
+        return fitting[0] if len(fitting) == 1 else None
 
 
 def is_number(value: object) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from api.children.yolo_prepare.boxes import Boxes, ImageFinder, is_number
 from api.children.yolo_prepare.classes import checked
 from api.children.yolo_prepare.findings import Findings, Unusable
-from api.children.yolo_prepare.layouts import WORDS
+from api.children.yolo_prepare.layouts import WORDS, split_of
 from api.children.yolo_prepare.sources import Source, suffix
 
 MOST_BYTES = 1024**3
@@ -82,7 +82,7 @@ def _take(
     file: str, document: Document, kept: Mapping[int, int], finder: ImageFinder, boxes: Boxes, findings: Findings
 ) -> None:
     said = _SPLIT.search(PurePosixPath(file).stem)
-    split = WORDS[said[1].lower()] if said else None
+    split = WORDS[said[1].lower()] if said else split_of(file, {})
     by_id: dict[int | str, str] = {}
     for row in document["images"]:
         told = row.get("file_name") if isinstance(row, dict) else None

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 from api.children.yolo_prepare.boxes import Boxes, Corners, ImageFinder
 from api.children.yolo_prepare.classes import checked
 from api.children.yolo_prepare.findings import Findings
+from api.children.yolo_prepare.layouts import split_of
 from api.children.yolo_prepare.sources import Source, suffix
 
 MOST_BYTES = 4 * 1024**2
@@ -26,10 +27,9 @@ class _Page:
 def read(source: Source, images: Sequence[str], given: list[str] | None, findings: Findings) -> Boxes | None:
     """None: there is no annotation of this kind. `given`: the classes that are wanted; others are dropped."""
     finder = ImageFinder(images)
-    stems = {str(PurePosixPath(image).with_suffix("").name): image for image in images}
     files = [name for name in source.names if suffix(name) == ".xml"]
     unread: set[str] = set()
-    pages = [page for name in files if (page := _page(source, name, finder, stems, findings, unread)) is not None]
+    pages = [page for name in files if (page := _page(source, name, finder, findings, unread)) is not None]
     if not pages and not unread:
         return None
     seen = sorted({name for page in pages for name, _ in page.objects})
@@ -47,14 +47,12 @@ def read(source: Source, images: Sequence[str], given: list[str] | None, finding
                 findings.dropped["objects of other classes"] += 1
         if page.size:
             boxes.sizes[page.image] = page.size
-    _splits(source, stems, boxes)
+    _splits(source, finder, boxes)
     return boxes
 
 
-def _page(
-    source: Source, name: str, finder: ImageFinder, stems: dict[str, str], findings: Findings, unread: set[str]
-) -> _Page | None:
-    mine = stems.get(PurePosixPath(name).stem)
+def _page(source: Source, name: str, finder: ImageFinder, findings: Findings, unread: set[str]) -> _Page | None:
+    mine = finder.stem(PurePosixPath(name).stem, str(PurePosixPath(name).parent))
     try:
         content = source.read(name, MOST_BYTES)
         parser = ElementTree.XMLParser(target=_Plain())  # noqa: S314  no document type, so no entities; sizes limited
@@ -62,7 +60,7 @@ def _page(
         if root.tag != "annotation":
             return None
         told = root.findtext("filename") or ""
-        image = finder.find(told) or mine
+        image = finder.find(told, split_of(name, {})) or mine
         if image is None:
             findings.add("missing_image", name, f"names an image that is not there: {told!r}")
             return None
@@ -99,12 +97,12 @@ def _object(element: ElementTree.Element) -> tuple[str, Corners]:
     return name, (left - 1, top - 1, right, bottom)
 
 
-def _splits(source: Source, stems: dict[str, str], boxes: Boxes) -> None:
+def _splits(source: Source, finder: ImageFinder, boxes: Boxes) -> None:
     for split in ("test", "val", "train"):
         wanted = f"ImageSets/Main/{split}.txt"
         for name in source.names:
             if name != wanted and not name.endswith("/" + wanted):
                 continue
             for line in source.text(name, MOST_BYTES).splitlines():
-                if line.split() and (image := stems.get(line.split()[0])):
+                if line.split() and (image := finder.stem(line.split()[0])):
                     boxes.splits[image] = split
