@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -137,6 +139,17 @@ class TestBodies:
             assert response.status_code == 422 and 1 <= len(told) <= 50
             assert len(response.data) < 20_000
         assert envelope(site.call("POST", "/start", {f"k{n}": 1 for n in range(60)}))["message"].endswith("and 12 more")
+
+    def test_a_refused_body_is_forgotten_at_once(self, site: Site) -> None:
+        """And not when Python's collector comes: the frames of marshmallow that hold it are gone with the answer."""
+        gc.collect()
+        gc.disable()
+        try:
+            assert site.call("POST", "/start", {"tags": 5}).status_code == 422
+            frames = [each for each in gc.get_objects() if isinstance(each, FrameType)]
+        finally:
+            gc.enable()
+        assert not [frame for frame in frames if frame.f_code.co_name == "_do_load"]
 
     def test_strings_that_are_hard_to_say(self, site: Site) -> None:
         for text in ("\ud800", "a\0b", "\u202e", "😀", "\x1b[31m", "'; DROP TABLE jobs; --", "\r\nX-Evil: 1"):
