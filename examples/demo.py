@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -57,14 +58,15 @@ def sparkline(values: list[float]) -> str:
 
 def show(progress: dict[str, Any], tty: bool) -> None:
     """One line that replaces itself on a terminal."""
-    share = progress["progress"]["overall_progress"] or 0.0
-    full = round(share / 100 * BAR)
+    share = progress["progress"]["overall_progress"]
+    full = round((share or 0.0) / 100 * BAR)
+    percent = "    ?" if share is None else f"{math.floor(share * 10) / 10:5.1f}"  # 100.0 only when it has ended
     loss = progress["metrics"]["current_loss"]
     eta = progress["progress"]["eta_formatted"]
-    text = f"{progress['phase']:<10} [{'#' * full}{'.' * (BAR - full)}] {share:5.1f} %"
+    text = f"{progress['phase']:<10} [{'#' * full}{'.' * (BAR - full)}] {percent} %"
     text += f"  step {progress['progress']['current_step'] or 0:>4}"
     text += "" if loss is None else f"  loss {loss:.4f}"
-    text += "" if eta is None else f"  {eta} left"
+    text += f"  {eta} left" if progress["progress"]["eta_seconds"] else ""
     print(f"\r\033[K  {text}" if tty else f"  {text}", end="" if tty else "\n", flush=True)
 
 
@@ -83,7 +85,7 @@ def follow(client: Client, task: str) -> dict[str, Any]:
         time.sleep(0.25)
 
 
-def report(client: Client, task: str, base: str) -> int:
+def report(client: Client, task: str, base: str, stays: bool) -> int:
     """What is left of it, and whether it went well."""
     detail = client.call("GET", f"/api/v1/training/{task}")
     losses = client.call("GET", f"/api/v1/training/{task}/metrics?limit=40")["data"]
@@ -100,7 +102,11 @@ def report(client: Client, task: str, base: str) -> int:
     if samples:
         print(f"  samples     {samples[-1]}")
     print(f"  log         {detail['logs_path']}")
-    print(f"  console     {base}/  (--keep-serving leaves it open)")
+    print(
+        f"  console     {base}/"
+        if stays
+        else "  console     .venv/bin/python examples/demo.py --keep-serving leaves it open"
+    )
     return 0
 
 
@@ -123,7 +129,7 @@ def main() -> int:
         task = client.call("POST", "/api/v1/training/start", body)["task_id"]
         print(f"Trainyard serves on {base}, and shows this in a browser\nPOST /api/v1/training/start -> {task}")
         follow(client, task)
-        status = report(client, task, base)
+        status = report(client, task, base, options.keep_serving)
         if options.keep_serving:
             print("Serving until Ctrl-C ...")
             service.wait()

@@ -167,6 +167,11 @@ class Progress:
         """The epoch it is in; 1 from the first step on where the trainer has not said otherwise."""
         return self.epoch if self.epoch is not None else (1 if self.step else None)
 
+    def shown_epoch(self) -> int | None:
+        """The same, but no epoch behind the last: a finished training that is resumed names the one that would come."""
+        epoch = self.current_epoch()
+        return epoch if epoch is None or self.total_epochs is None else min(epoch, self.total_epochs)
+
 
 EMPTY = Progress()
 
@@ -181,7 +186,7 @@ def shown(
         overall = _share(progress.epochs_done, progress.total_epochs, status)
     eta = _eta(progress, started_at, now) if status is JobStatus.RUNNING else None
     return {
-        "current_epoch": progress.current_epoch(),
+        "current_epoch": progress.shown_epoch(),
         "total_epochs": progress.total_epochs,
         "current_step": progress.step,
         "total_steps": progress.total_steps,

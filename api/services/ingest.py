@@ -269,7 +269,7 @@ def summary(progress: Progress) -> dict[str, Any]:
     """What a progress event carries."""
     return {
         "phase": progress.phase,
-        "current_epoch": progress.current_epoch(),
+        "current_epoch": progress.shown_epoch(),
         "total_epochs": progress.total_epochs,
         "current_step": progress.step,
         "total_steps": progress.total_steps,

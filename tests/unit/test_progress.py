@@ -144,6 +144,11 @@ def test_a_resume_goes_on_where_it_was() -> None:
     assert after(epoch(4), start=progress).steps_per_epoch == 10
 
 
+def test_a_finished_training_that_is_resumed_is_in_no_epoch_behind_the_last() -> None:
+    progress = after(Advance(epoch=7, step=60), start=Progress.from_dict(CARRIED))
+    assert view(progress)["current_epoch"] == 6
+
+
 def test_a_resume_inside_an_epoch_of_unknown_length_learns_from_the_next_whole_one() -> None:
     progress = after(Advance(epoch=2, step=17, total_epochs=4), *steps(18, 20))
     assert view(progress)["current_batch"] is None
