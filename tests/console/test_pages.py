@@ -215,7 +215,7 @@ def test_webhooks(open_house: Service, receiver: tuple[str, list[bytes]], visit:
 def test_about_says_what_can_be_trained(open_house: Service, visit: Visitor) -> None:
     page = visit(open_house.url).go("/about")
     trainers = page.get_by_role("region", name="Trainers")
-    expect(trainers).to_contain_text("diffusion_pipe")
+    expect(trainers).to_contain_text("diffusion-pipe")
     expect(trainers.get_by_text("Ready").first).to_be_visible()
 
 

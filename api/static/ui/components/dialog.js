@@ -1,4 +1,4 @@
-// Questions in the browser's own dialog: it keeps the focus inside, and Escape closes it.
+// Questions in the browser's own dialog: it keeps the focus inside, and Escape closes it. Who opened it has the focus afterwards.
 import { html, signal, useEffect, useRef, useState } from "../core/view.js";
 import { t } from "./words.js";
 
@@ -18,8 +18,12 @@ export function Dialog({ title, close, children }) {
   const element = useRef(null);
   useEffect(() => {
     const dialog = element.current;
+    const opener = document.activeElement;
     dialog.showModal();
-    return () => dialog.close();
+    return () => {
+      dialog.close();
+      opener?.focus(); // the browser does not, where the dialog is taken away with its page
+    };
   }, []);
   const outside = (event) => event.target === element.current && close();
   return html`<dialog ref=${element} aria-label=${title} onCancel=${(event) => (event.preventDefault(), close())} onClick=${outside}>

@@ -4,7 +4,7 @@ import { get, me } from "../core/api.js";
 import { bytes, duration, integer } from "../core/format.js";
 import { overview } from "../core/live.js";
 import { link } from "../core/router.js";
-import { Empty, Loading, Panel, Problem, useLoad } from "../components/index.js";
+import { Empty, engineWord, Loading, Panel, Problem, useLoad } from "../components/index.js";
 import { t } from "./about.text.js";
 
 export default function About() {
@@ -18,7 +18,7 @@ export default function About() {
   return html`<div class="title"><h1>${t("title")}</h1></div>
     <${Panel} title=${t("engines")}>${problem ? html`<${Problem} problem=${problem} retry=${reload} />` : !data ? html`<${Loading} />` : html`<ul class="rows engines">${data.engines.map((engine) => html`<li key=${engine.name}>
       <span class=${`status ${engine.available ? "completed" : "stopped"}`}><i aria-hidden="true"></i>${engine.available ? t("available") : t("missing")}</span>
-      <b>${engine.name}</b><small class="mono">${engine.version ?? ""}</small><span class="why">${engine.reason ?? html`<a href=${link("/jobs", { engine: engine.name })}>${t("its_jobs")}</a>`}</span></li>`)}</ul>`}<//>
+      <b>${engineWord(engine.name)}</b><small class="mono">${engine.version ?? ""}</small><span class="why">${engine.reason ?? html`<a href=${link("/jobs", { engine: engine.name })}>${t("its_jobs")}</a>`}</span></li>`)}</ul>`}<//>
     <${Panel} title=${t("service")}>${facts ? html`<dl class="facts">${facts.map(([label, value]) => html`<dt key=${label}>${label}</dt><dd>${value}</dd>`)}</dl>` : html`<${Loading} />`}<//>
     <${Panel} title=${t("more")}><${Empty} title=${t("doctor")} curl="python run.py doctor">${t("doctor_more")}<//><//>`;
 }

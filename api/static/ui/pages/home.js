@@ -3,7 +3,7 @@ import { html } from "../core/view.js";
 import { ago, bytes, clock, duration, integer, megabytes, NONE, number, percent } from "../core/format.js";
 import { ended, gpus, overview, queue, running, trails } from "../core/live.js";
 import { jobLink, link } from "../core/router.js";
-import { Bar, curl, Empty, engineWord, failureWord, Icon, Loading, Meter, Panel, Reason, shownStatus, Spark, Status } from "../components/index.js";
+import { Bar, curl, Empty, engineWord, failureWord, Icon, Loading, Meter, Panel, Reason, shownStatus, Spark, Status, translated } from "../components/index.js";
 import { t } from "./home.text.js";
 
 export default function Home() {
@@ -107,7 +107,7 @@ function Queue() {
           <span class="position" title=${t("position")}>${place.held ? html`<${Icon} name="pause" size=${13} />` : place.position}</span>
           <a href=${jobLink(place.task_id)} title=${place.task_id}>${place.name}</a>
           <small class="wants">${[place.gpus > 0 && t("wants_gpus", { count: place.gpus }), place.priority > 0 && t("priority", { priority: place.priority })].filter(Boolean).join(" · ")}</small>
-          <small class="why" title=${place.reason}><${Reason} text=${place.reason} /></small>
+          <small class="why" title=${translated(place.reason)}><${Reason} text=${place.reason} /></small>
         </li>`)}</ol>
         ${waiting > jobs.length && html`<p class="more"><a href=${link("/jobs", { status: "queued" })}>${t("all_waiting", { count: integer(waiting) })}</a></p>`}`}
   <//>`;

@@ -81,13 +81,14 @@ export function Actions({ job, changed }) {
   const running = job.status === "running";
   const over = !queued && !running;
   const resumable = over && job.status !== "completed" && states(job).length > 0;
+  const turn = (running || queued) && !job.stop_requested_at ? html`<${Button} run=${stop}>${t("stop")}<//>`
+    : running ? html`<${Button} kind="danger" run=${force}>${t("force")}<//>`
+    : resumable && html`<${Button} kind="primary" run=${resume}>${t("resume")}<//>`; // one place, so that who has pressed it keeps the focus
   return html`<div class="actions">
     ${queued && html`<select aria-label=${t("priority")} title=${t("priority")} value=${job.priority} onChange=${prefer}>
       ${[...Array(11).keys()].map((one) => html`<option key=${one} value=${one}>${t("priority")} ${one}</option>`)}</select>
       <${Button} run=${hold}>${job.held ? t("release") : t("hold")}<//>`}
-    ${(running || queued) && !job.stop_requested_at && html`<${Button} run=${stop}>${t("stop")}<//>`}
-    ${running && job.stop_requested_at && html`<${Button} kind="danger" run=${force}>${t("force")}<//>`}
-    ${resumable && html`<${Button} kind="primary" run=${resume}>${t("resume")}<//>`}
+    ${turn}
     ${over && html`<${Button} run=${restart}>${t("restart")}<//>`}
     <a class="button" href=${link("/new", { from: job.task_id })}>${t("again")}</a>
     ${!running && html`<${Button} kind="danger" run=${erase}>${t("delete")}<//>`}
