@@ -38,6 +38,7 @@ class Bench:
     """An executor, and trainers that behave in the ways the suite needs."""
 
     executor: Executor
+    patience = 15.0  # seconds
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "a b'\"\n;$(id) é"  # a nasty path for everything
@@ -62,7 +63,8 @@ class Bench:
     def tick(self) -> None:
         time.sleep(0.004)
 
-    def until(self, condition: Callable[[], Any], seconds: float = 15) -> Any:
+    def until(self, condition: Callable[[], Any], seconds: float | None = None) -> Any:
+        seconds = seconds or self.patience
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if value := condition():

@@ -67,13 +67,20 @@ class Cluster:
         """Dies with whoever starts it, and all that it starts dies with it."""
         return ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *argv]
 
-    def start(self) -> None:
+    def start(self, tries: int = 3) -> None:
+        """Ray gives a start up after 30 s, which a busy machine can take."""
         self.process = self._spawn(
             "--head", f"--node-ip-address={HOST}", f"--port={self.gcs}", "--dashboard-host=127.0.0.1",
             f"--dashboard-port={self.dashboard}", f"--ray-client-server-port={free_port()}", f"--num-cpus={CPUS}",
             f"--num-gpus={GPUS}", f"--temp-dir={self.home}",
         )  # fmt: skip
-        until(self._ready, 90, "Ray to answer")
+        try:
+            until(self._ready, 90, "Ray to answer")
+        except NoRay:
+            self.kill()
+            if tries == 1:
+                raise
+            self.start(tries - 1)
 
     def join(self, host: str, cpus: int) -> subprocess.Popen[bytes]:
         """A second node. It ends with the process that is given back, and with this object."""

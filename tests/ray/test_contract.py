@@ -12,7 +12,6 @@ import pytest
 from api.models.job import Command, Resources
 from api.services.executors.base import LaunchError, RunState, Terms
 from api.services.executors.ray import Ray, RayExecutor
-from api.services.executors.ray import executor as module
 from api.services.executors.ray.submission import BEGAN
 from api.utils import training_wrapper as keeper
 from api.utils.errors import Forbidden, Unavailable
@@ -43,7 +42,7 @@ class RayBench(ClusterBench):
         )
 
     def name(self, handle: str) -> str:
-        return str(self.record(handle, module.RAY)["name"])
+        return str(self.record(handle, RayExecutor.record)["name"])
 
 
 @pytest.fixture
@@ -111,7 +110,7 @@ def test_a_launch_cut_short_after_the_submission_is_found_again_and_starts_once(
     handle, workspace = bench.sh("echo once; sleep 60")
     bench.prints(workspace)
     bench.until(bench.executor.close)
-    Path(handle, module.RAY).unlink()
+    Path(handle, RayExecutor.record).unlink()
     bench.executor = bench.another()
     assert bench.state(handle) is RunState.ABSENT
     bench.sh("echo once; sleep 60", workspace)

@@ -13,7 +13,7 @@ import pytest
 
 from api.models.job import Command, Resources
 from api.services.executors.base import LaunchError, Observation, RunState, Terms
-from api.services.executors.local import LocalExecutor
+from api.services.executors.local import PYTHON, LocalExecutor
 from api.services.executors.slurm import Choices, Slurm, SlurmExecutor
 from api.services.executors.slurm import executor as module
 from api.utils import training_wrapper as keeper
@@ -39,7 +39,7 @@ class SlurmBench(ClusterBench):
         return made
 
     def number(self, handle: str) -> int:
-        return int(self.record(handle, module.SLURM)["job"])
+        return int(self.record(handle, SlurmExecutor.record)["job"])
 
 
 @pytest.fixture
@@ -114,12 +114,12 @@ def test_one_that_stands_by_reads_what_another_wrote_and_takes_over(bench: Slurm
     waiting = bench.executor.handle(held)
     bench.executor.launch(Command(("/bin/true",), ENV, "/"), held, Terms(held=True))
     second = SlurmExecutor(Slurm(bench.cluster.environ), linger=0.3, interval=0.1, patience=1.0)
-    records = [Path(each, module.SLURM).read_bytes() for each in (handle, waiting)]
+    records = [Path(each, SlurmExecutor.record).read_bytes() for each in (handle, waiting)]
     silence = "this service stands by and does not ask Slurm"
     assert second.poll(handle).state is RunState.RUNNING
     assert (second.poll(waiting).state, second.poll(waiting).note) == (RunState.PENDING, silence)
     assert second.problem() == second.state().problem == silence and not second.state().nodes
-    assert [Path(each, module.SLURM).read_bytes() for each in (handle, waiting)] == records
+    assert [Path(each, SlurmExecutor.record).read_bytes() for each in (handle, waiting)] == records
 
     bench.executor.amend(waiting, Terms())  # released by the first
     bench.until(lambda: bench.state(waiting) is RunState.EXITED)
@@ -127,7 +127,8 @@ def test_one_that_stands_by_reads_what_another_wrote_and_takes_over(bench: Slurm
     bench.until(bench.executor.close)
     second.start()
     try:
-        assert second.poll(handle).state is RunState.RUNNING and second.problem() is None
+        assert second.poll(handle).state is RunState.RUNNING
+        bench.until(lambda: second.problem() is None)
         second.stop(handle, 1)
         bench.until(lambda: second.poll(handle).state is RunState.EXITED)
     finally:
@@ -169,7 +170,7 @@ def test_a_launch_cut_short_after_sbatch_is_found_again_and_starts_once(bench: S
     handle, workspace = bench.sh("echo once; sleep 60")
     number = bench.number(handle)
     bench.prints(workspace)
-    Path(handle, module.SLURM).unlink()
+    Path(handle, SlurmExecutor.record).unlink()
     bench.restart()
     assert bench.state(handle) is RunState.ABSENT
     bench.sh("echo once; sleep 60", workspace)
@@ -179,7 +180,7 @@ def test_a_launch_cut_short_after_sbatch_is_found_again_and_starts_once(bench: S
 
 def test_a_stop_reaches_a_launch_that_was_cut_short(bench: SlurmBench) -> None:
     handle = bench.runs()
-    Path(handle, module.SLURM).unlink()
+    Path(handle, SlurmExecutor.record).unlink()
     bench.restart()
     bench.executor.stop(handle, 0)
     assert bench.end(handle).exit_code in (-9, -15)
@@ -269,14 +270,14 @@ EATER = "import time; x = bytearray(400 << 20); print('up', flush=True); time.sl
 
 
 def test_over_its_memory_it_is_ended_and_told(bench: SlurmBench) -> None:
-    handle, _ = bench.start(module.PYTHON, "-I", "-S", "-c", EATER, cpus=1, memory=60 << 20)
+    handle, _ = bench.start(PYTHON, "-I", "-S", "-c", EATER, cpus=1, memory=60 << 20)
     assert bench.end(handle).oom_killed
 
 
 def test_over_its_time_limit_it_is_ended_and_told(bench: SlurmBench) -> None:
     handle, workspace = bench.sh("echo up; exec sleep 600")
     bench.prints(workspace)
-    bench.cluster.run("scontrol", "update", f"JobId={bench.number(handle)}", "EndTime=now")
+    bench.cluster.run("scontrol", "update", f"JobId={bench.number(handle)}", "EndTime=now+5")  # not the past
     bench.until(lambda: bench.state(handle) in ENDED, 90)  # Slurm looks at its clock twice a minute
     seen = bench.executor.poll(handle)
     assert (seen.state, seen.timed_out) == (RunState.EXITED, True)

@@ -19,7 +19,6 @@ from api.services.executors.base import LaunchError, RunState, Terms
 from api.services.executors.local import LocalExecutor
 from api.services.executors.ray import Ray, RayExecutor
 from api.services.executors.ray.client import RayError, Row
-from api.services.executors.ray.executor import RAY
 from api.services.executors.ray.submission import BEGAN
 from api.utils import training_wrapper as keeper
 from api.utils.errors import Unavailable
@@ -180,12 +179,12 @@ def until(look: Callable[[], Any]) -> None:
 def test_one_that_stands_by_reads_what_another_wrote(stand: Stand, tmp_path: Path) -> None:
     stand.launch()
     second = RayExecutor(Ray(stand.dashboard.address), interval=0.01, patience=0.01)
-    record, asked = Path(stand.handle, RAY).read_bytes(), len(stand.dashboard.asked)
+    record, asked = Path(stand.handle, RayExecutor.record).read_bytes(), len(stand.dashboard.asked)
     seen = second.poll(stand.handle)
     assert (seen.state, seen.note) == (RunState.PENDING, "this service stands by and does not ask Ray")
     stand.begins()
     assert second.poll(stand.handle).state is RunState.RUNNING
-    assert (Path(stand.handle, RAY).read_bytes(), len(stand.dashboard.asked)) == (record, asked)
+    assert (Path(stand.handle, RayExecutor.record).read_bytes(), len(stand.dashboard.asked)) == (record, asked)
 
     second.start()
     second.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Controller(Slurm):
         self.says: dict[int, str] = {}
         self.comments: dict[int, str] = {}
         self.cancelled: list[int] = []
+        self.told: list[int] = []
         self.meanwhile: Callable[[], None] = lambda: None
 
     def submit(self, flags: Sequence[str], *arguments: str) -> int:
@@ -38,7 +40,7 @@ class Controller(Slurm):
         return rows
 
     def cancel(self, job: int, *, tell: bool = False) -> None:
-        self.cancelled.append(job)
+        (self.told if tell else self.cancelled).append(job)
 
     def nodes(self) -> tuple[Node, ...]:
         return ()
@@ -83,3 +85,50 @@ def test_what_slurm_put_back_after_it_began_is_withdrawn(stand: Stand) -> None:
     stand.executor.turn()
     assert stand.slurm.cancelled == [1]
     assert (stand.state, str(stand.executor.poll(stand.handle).note)[:16]) == (RunState.VANISHED, "Slurm put it bac")
+
+
+def test_a_launch_cut_short_finds_the_one_of_two_that_has_begun(stand: Stand) -> None:
+    """An sbatch that was believed to have failed left the first."""
+    stand.launch()
+    stand.slurm.submit([f"--comment={stand.slurm.comments[1]}"])
+    stand.slurm.submit([f"--comment={stand.slurm.comments[1]}"])
+    stand.slurm.says = {1: "FAILED", 2: "PENDING", 3: "RUNNING"}
+    Path(stand.handle, SlurmExecutor.record).unlink()
+    again = Stand(stand.workspace.control.parent)
+    again.slurm = again.executor._slurm = stand.slurm
+    again.launch()
+    assert stand.slurm.cancelled == [2] and len(stand.slurm.says) == 3
+    again.executor.turn()
+    assert again.executor._tracks[again.handle].job == 3
+
+
+def test_a_directory_that_was_taken_away_keeps_no_other_job_from_being_heard_of(stand: Stand) -> None:
+    stand.launch()
+    shutil.rmtree(stand.handle)
+    stand.slurm.says[1] = "CANCELLED"
+    stand.executor.turn()
+    assert not stand.executor._tracks
+
+
+def test_a_stop_is_told_again_only_where_it_is_to_come_sooner(stand: Stand) -> None:
+    stand.launch()
+    stand.begins()
+    stand.slurm.says[1] = "RUNNING"
+    for grace, times in ((60, 1), (60, 1), (600, 1), (5, 2)):
+        stand.executor.stop(stand.handle, grace)
+        stand.executor.turn()
+        assert stand.slurm.told == [1] * times
+    assert not stand.slurm.cancelled
+
+
+def test_nothing_is_known_before_slurm_has_answered(stand: Stand) -> None:
+    stand.executor._slurm = Slurm({"PATH": "/nowhere"})
+    assert stand.executor.problem() == "this service stands by and does not ask Slurm"
+    stand.executor.start()
+    try:
+        assert (
+            stand.executor.problem() == "Slurm cannot be asked: scontrol cannot be started: No such file or directory"
+        )
+    finally:
+        while not stand.executor.close():
+            pass

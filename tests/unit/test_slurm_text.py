@@ -115,14 +115,15 @@ NEVER = Observation(RunState.EXITED)
 def test_an_end_in_slurm_means(
     seen: Observation, state: str, asked: bool, recorded: bool, expected: tuple[object, ...]
 ) -> None:
-    told = conclude(seen, {"state": state, "node": "n1"}, asked=asked, recorded=recorded, output="")
+    told = conclude(seen, {"state": state, "node": "n1"}, asked=asked, recorded=recorded)
     assert (told.state, told.exit_code, told.timed_out, told.oom_killed) == expected
 
 
 def test_what_printed_that_it_was_over_its_memory_was() -> None:
     output = "slurmstepd-n1: error: Exceeded job memory limit"
-    assert conclude(RAN, {"state": "FAILED"}, asked=False, recorded=False, output=output).oom_killed
-    missing = conclude(NEVER, {"state": "FAILED", "node": "n1"}, asked=False, recorded=False, output="exec: not found")
+    assert conclude(RAN, {"state": "FAILED", "output": output}, asked=False, recorded=False).oom_killed
+    end = {"state": "FAILED", "node": "n1", "output": "exec: not found"}
+    missing = conclude(NEVER, end, asked=False, recorded=False)
     assert missing.error == "nothing began on n1: exec: not found"
 
 
@@ -131,7 +132,8 @@ def test_only_a_signal_that_was_not_ours_leaves_a_doubt() -> None:
     assert not doubtful(plain, asked=False)
     assert doubtful({**plain, "code": -15, "stopped": True}, asked=False)
     assert not doubtful({**plain, "code": -15, "stopped": True}, asked=True)
-    assert doubtful({**plain, "code": -9}, asked=False) and not doubtful({**plain, "code": -15}, asked=False)
+    assert doubtful({**plain, "code": -9}, asked=False) and not doubtful({**plain, "code": -11}, asked=False)
+    assert doubtful({**plain, "code": -15}, asked=False)  # it fell before its keeper heard of the same signal
     assert not doubtful({**plain, "code": -9, "oom_killed": True}, asked=False)
 
 

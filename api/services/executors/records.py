@@ -14,6 +14,7 @@ from api.services.executors.base import Observation, RunState, Terms
 from api.utils import training_wrapper as keeper
 
 Record = dict[str, Any]
+TERMINATED = (-15, 143, 241)  # SIGTERM, as told by wait(), a shell, and a launcher that exits with -15
 
 
 def launch(command: Command, workspace: Workspace, terms: Terms, linger: float) -> Record:
@@ -88,10 +89,11 @@ def never(control: str) -> None:
 
 
 def doubtful(verdict: Record, *, asked: bool) -> bool:
-    """Whether only the cluster's engine knows why it ended: a signal that was not the keeper's, or that was sent it."""
-    if verdict["code"] is None or verdict["oom_killed"]:
+    """Whether only the cluster's engine knows why it ended: a signal that was not the keeper's, or that was sent it.
+    An engine signals all processes of a job at once, and a trainer may fall before its keeper has heard."""
+    if asked or verdict["code"] is None or verdict["oom_killed"]:
         return False
-    return (verdict["stopped"] and not asked) or (verdict["code"] in keeper.KILLED and not asked)
+    return bool(verdict["stopped"]) or verdict["code"] in (*keeper.KILLED, *TERMINATED)
 
 
 def is_tied(control: str) -> bool:

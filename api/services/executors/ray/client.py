@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from api.services.executors.cluster import EngineError
+
 SECONDS = 10.0  # for one answer, all of it
 MOST_BYTES = 32 << 20
 MOST_NODES = 10_000
 Json = dict[str, Any]
 
 
-class RayError(Exception):
-    """What was asked was not done. `transient`: it may be another time; `status`: what Ray answered, if it did."""
+class RayError(EngineError):
+    """`status`: what Ray answered, if it did."""
 
     def __init__(self, message: str, *, transient: bool, status: int = 0) -> None:
-        super().__init__(message)
-        self.transient = transient
+        super().__init__(message, transient=transient)
         self.status = status
 
 

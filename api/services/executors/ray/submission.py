@@ -9,9 +9,7 @@ from typing import Any
 
 from api.models.job import Command, Resources
 from api.models.workspace import Workspace
-from api.services.executors import records
 from api.services.executors.base import Terms
-from api.services.executors.records import Record
 
 BEGAN, DEVICES = "began", "devices"  # left in the control directory by what Ray starts
 #: of what Ray sets on a node, what a trainer gets: the devices that it was given, and a thread a core
@@ -54,9 +52,7 @@ def asked(wanted: Resources) -> tuple[int, int, int]:
     return cpus, wanted.gpus, (wanted.memory or 0) if wanted.cpus is not None else 0
 
 
-def description(command: Command, workspace: Workspace, terms: Terms, linger: float) -> Record:
-    """What the keeper reads. The environment goes this way and not by Ray, which shows it to others."""
-    inherited = list(GIVEN_DEVICES) if terms.resources.gpus else []
-    if terms.resources.cpus is not None and THREADS not in command.env:
-        inherited.append(THREADS)
-    return {**records.launch(command, workspace, terms, linger), "inherit": inherited, "report": True, "tied": True}
+def inherited(command: Command, terms: Terms) -> list[str]:
+    """Of a node's own environment; the rest goes by the keeper's file and not by Ray, which shows it to others."""
+    names = list(GIVEN_DEVICES) if terms.resources.gpus else []
+    return names if terms.resources.cpus is None or THREADS in command.env else [*names, THREADS]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from api.services.executors import cluster
 from api.services.executors.base import Observation, RunState
 from api.services.executors.ray.nodes import Amount, Load
 from api.services.executors.records import Record
@@ -13,25 +14,27 @@ LIVE = (PENDING, RUNNING)
 GONE = "GONE"  # our own word, beside Ray's: it does not know the job
 
 
-@dataclass(slots=True)
-class Track:
-    """One job in Ray's hands, as last heard. Belongs to the executor's lock."""
+@dataclass(slots=True, kw_only=True)
+class Track(cluster.Track):
+    """`name`: Ray's submission id; `job`: ours."""
 
-    name: str  # Ray's submission id
+    name: str
     job: str
     wanted: Amount
     at: float  # Unix seconds: since when it takes its resources
-    submitted: float  # monotonic; 0: by a service before this one
     status: str = PENDING
     message: str = ""
     node: str | None = None
+    code: int | None = None  # of the entrypoint
     devices: tuple[int, ...] = ()
-    over_since: float | None = None  # monotonic: since when Ray says that it is over, while its record is waited for
     sign: float = 0.0  # the keeper's last sign of life
     sign_at: float = 0.0  # monotonic: when that was seen
-    kill_at: float | None = None  # monotonic: when a stop was to have ended it
     stopped: bool = False  # Ray was told to stop it
     ended_at: float | None = None  # Unix seconds: it gave its resources back
+
+    @property
+    def note(self) -> str:
+        return self.message
 
     @property
     def load(self) -> Load:
@@ -39,7 +42,6 @@ class Track:
 
 
 def conclude(seen: Observation, end: Record, *, asked: bool, recorded: bool) -> Observation:
-    """`seen`: what the keeper left, if it did (`recorded`). `asked`: it was us who wanted it to end."""
     status, node = str(end["status"]), str(end.get("node") or "its node")
     began = seen.started_at is not None
     if status == STOPPED and not began:

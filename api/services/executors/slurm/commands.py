@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.models.cluster import Node
+from api.services.executors.cluster import EngineError
 from api.services.executors.slurm.nodes import parse_allocation, parse_nodes
 
 SECONDS = 20.0  # a controller that is away is told of after 9 to 18
@@ -26,12 +27,8 @@ TRANSIENT = re.compile(
 PASSED = re.compile(r"PATH|HOME|USER|LOGNAME|TZ|SLURM_.*|SBATCH_.*|MUNGE_.*|SQUEUE_.*")
 
 
-class SlurmError(Exception):
-    """A command that failed. `transient`: the same may work later."""
-
-    def __init__(self, message: str, *, transient: bool) -> None:
-        super().__init__(message)
-        self.transient = transient
+class SlurmError(EngineError):
+    """A command that failed."""
 
 
 @dataclass(frozen=True, slots=True)

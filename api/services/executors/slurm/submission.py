@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 
 from api.models.job import Command
 from api.models.workspace import Workspace
-from api.services.executors import records
 from api.services.executors.base import Terms
-from api.services.executors.records import Record
 from api.services.executors.slurm.commands import COMMENT
 
 OUTPUT = "slurm.out"  # what the batch script itself says, and Slurm about it
@@ -76,11 +74,9 @@ def flags(handle: str, workspace: Workspace, terms: Terms, choices: Choices) -> 
     return flags
 
 
-def description(command: Command, workspace: Workspace, terms: Terms, linger: float) -> Record:
-    """What the keeper reads. The environment goes this way and not by sbatch, which shows it to others."""
-    inherited = INHERITED if terms.resources.gpus else [name for name in INHERITED if "DEVICE" not in name]
-    known = records.launch(command, workspace, terms, linger)
-    return {**known, "inherit": inherited, "report": True, "tied": True}
+def inherited(command: Command, terms: Terms) -> list[str]:
+    """Of a node's own environment; the rest goes by the keeper's file and not by sbatch, which shows it to others."""
+    return [name for name in INHERITED if terms.resources.gpus or "DEVICE" not in name]
 
 
 def comment(handle: str) -> str:

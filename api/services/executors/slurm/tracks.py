@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from api.services.executors import cluster
 from api.services.executors.base import Observation, RunState
 from api.services.executors.records import Record
 
@@ -13,6 +14,7 @@ FINAL = frozenset(
     | {"REVOKED", "DEADLINE"}
 )
 REQUEUED, GONE = "REQUEUED", "GONE"  # our own words, beside Slurm's
+WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD")
 #: ends that took the job's processes along, whatever they still wrote
 LOST = {
     "NODE_FAIL": "its node failed",
@@ -57,38 +59,37 @@ def waits(reason: str) -> str:
     return f"{words} ({reason})"
 
 
-@dataclass(slots=True)
-class Track:
-    """One job in Slurm's hands, as last heard. Belongs to the executor's lock."""
+@dataclass(slots=True, kw_only=True)
+class Track(cluster.Track):
+    """`job`: Slurm's number; `name`: our id."""
 
     job: int
     name: str
     gpus: int
-    submitted: float  # monotonic seconds; 0: by a service before this one
     have: tuple[int, bool]  # priority and hold, as Slurm has them
     want: tuple[int, bool]
-    began: Record | None = None  # what its keeper wrote when it began, once that was seen
     begun: bool = False  # its keeper had begun before Slurm was last asked
     state: str = "PENDING"
     reason: str = ""
     node: str = ""
-    over_since: float | None = None  # monotonic: since when Slurm says that it is over, while its record is waited for
-    kill_at: float | None = None  # monotonic: when a stop was to have ended it
-    told: bool = False  # its keeper was told to end it
+    told: float | None = None  # the `kill_at` of which its keeper was told
     cancelled: bool = False
     places: tuple[tuple[str, int], ...] | None = None  # node and number of each GPU; None: not asked yet
 
     @property
     def note(self) -> str:
-        if self.state in ("PENDING", "REQUEUED", "REQUEUE_HOLD"):
+        if self.state in (*WAITING, GONE):
             return waits(self.reason or "None")
         return f"is starting on {self.node or 'a node'}"
 
+    @property
+    def pending(self) -> bool:
+        return self.state in WAITING
 
-def conclude(seen: Observation, end: Record, *, asked: bool, recorded: bool, output: str) -> Observation:
-    """`seen`: what the keeper left, if it did (`recorded`). `asked`: it was us who wanted it to end. `output`: what
-    the batch script itself printed."""
-    state, node = str(end["state"]), str(end.get("node") or "its node")
+
+def conclude(seen: Observation, end: Record, *, asked: bool, recorded: bool) -> Observation:
+    """`end["output"]`: what the batch script itself printed."""
+    state, node, output = str(end["state"]), str(end.get("node") or "its node"), str(end.get("output") or "")
     began = seen.started_at is not None
     if state in LOST:
         told = f"{LOST[state]} ({node}, {state})" if state != GONE else LOST[GONE]
