@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 SAMPLE_SECONDS = 5.0  # between two looks at what the tree uses
 HUNG_CPU_SHARE = 0.02  # of one core: a hung trainer's idle threads stay under it
+HUNG_CPU_SECONDS = 0.5  # that it may use at once beyond that; less where patience is short, see HangWatch
 ALIVE = (RunState.PENDING, RunState.RUNNING, RunState.ORPHAN)
 
 
@@ -303,6 +304,9 @@ class HangWatch:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
+        #: a trainer that works must use more than this and the share within `seconds`, on a machine so busy that it
+        #: gets a small part of a core
+        self._allowance = min(HUNG_CPU_SECONDS, HUNG_CPU_SHARE * seconds)
         self._since: float | None = None
         self._cpu = 0.0
 
@@ -315,7 +319,9 @@ class HangWatch:
         if self._since is None or self._since < start:
             self._since, self._cpu = now, usage.cpu_seconds  # from now on: what it used before was not seen
         used = usage.cpu_seconds - self._cpu
-        if used < 0 or used > HUNG_CPU_SHARE * (now - self._since) + 0.5:  # below 0: a process of the tree has ended
+        if (
+            used < 0 or used > HUNG_CPU_SHARE * (now - self._since) + self._allowance
+        ):  # below 0: a process of the tree has ended
             self._since, self._cpu = now, usage.cpu_seconds
         return now - self._since >= self.seconds
 

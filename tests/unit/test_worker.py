@@ -366,6 +366,14 @@ def test_hang_watch_without_a_process_list() -> None:
     assert watch.hung(0.0, 0.0, Usage(20.0, 0, ()), 519.0)
 
 
+@pytest.mark.parametrize("patience", [2.0, 120.0])
+def test_hang_watch_lets_one_work_that_gets_little_of_a_core(patience: float) -> None:
+    looks = [patience * number / 4 for number in range(40)]
+    working, hung = HangWatch(patience), HangWatch(patience)
+    assert not any(working.hung(0.0, 0.0, Usage(0.05 * now, 0, ()), now) for now in looks)  # one of twenty
+    assert any(hung.hung(0.0, 0.0, Usage(0.01 * now, 0, ()), now) for now in looks[:6])
+
+
 # ---- the rest
 
 
