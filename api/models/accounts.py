@@ -107,6 +107,15 @@ class Team:
 
 
 @dataclass(frozen=True, slots=True)
+class Viewer:
+    """Whose eyes a list is for. `everything`: an admin's."""
+
+    user_id: int
+    team_ids: frozenset[int] = frozenset()
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """Who makes a request, and how we know. The rules of reading and changing are here and nowhere else."""
 
@@ -123,6 +132,10 @@ class Actor:
     def is_admin(self) -> bool:
         """An admin whose credentials say so; with a lesser token an admin is a member."""
         return self.role is Role.ADMIN and Scope.ADMIN in self.scopes
+
+    @property
+    def viewer(self) -> Viewer:
+        return Viewer(self.user_id, self.team_ids, self.is_admin)
 
     def may_read(self, owner_id: int, team_id: int | None = None) -> bool:
         mine = owner_id == self.user_id or (team_id is not None and team_id in self.team_ids)

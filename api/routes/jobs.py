@@ -14,7 +14,7 @@ from api.routes.blueprint import Blueprint
 from api.routes.http import IDEMPOTENCY_KEY, actor, answer, enveloped, idempotency, services
 from api.services.engines.script.environment import environment_id
 from api.services.launching import placed
-from api.services.store.jobs import JobFilter, Sort
+from api.services.store.job_lists import JobFilter, Sort
 from api.services.store.logs import SpanFilter
 from api.services.yolo_registration import model_of
 from api.utils.errors import NotFound

@@ -16,6 +16,7 @@ from api.routes import machine, render
 from api.routes.streams import LISTED, Client, respond
 from api.services.container import Services
 from api.services.store import jobs as store
+from api.services.store.job_lists import JobFilter
 from api.utils.errors import NotFound
 from api.utils.sse import event
 
@@ -67,7 +68,7 @@ class Board:
 
     def _running(self) -> list[dict[str, Any]]:
         gpus = self._everything.gpus.view()
-        wanted = store.JobFilter(status=JobStatus.RUNNING)
+        wanted = JobFilter(status=JobStatus.RUNNING)
         found, _ = self._everything.jobs.page(self._who, wanted, limit=RUNNING, offset=0)
         lines = {job.id: self._losses(job) for job in found}
         return [{**render.list_item(job, gpus), "losses": lines[job.id]} for job in found]
@@ -84,7 +85,7 @@ class Board:
             job
             for status in JobStatus
             if status.is_terminal
-            for job in self._everything.jobs.page(self._who, store.JobFilter(status=status), limit=ENDED, offset=0)[0]
+            for job in self._everything.jobs.page(self._who, JobFilter(status=status), limit=ENDED, offset=0)[0]
         ]
         newest = sorted(found, key=lambda job: job.ended_at or 0.0, reverse=True)[:ENDED]
         return [render.list_item(job, gpus) for job in newest]

@@ -12,14 +12,14 @@ from api.models.progress import Progress, shown
 from api.models.schemas.system import MACHINE_FIELDS
 from api.services.container import Services
 from api.services.gpus.desk import GpuView
+from api.services.store import job_lists, queue
 from api.services.store import jobs as store
-from api.services.store import queue
 from api.utils.errors import NotFound
 
 
 def overview(everything: Services) -> dict[str, Any]:
     with everything.db.read() as connection:
-        tasks = store.counts(connection)
+        tasks = job_lists.counts(connection)
         oldest = queue.oldest(connection)
     state, gpus = everything.machine.state(), everything.gpus.view().summary
     now = time.time()

@@ -22,6 +22,7 @@ from api.routes.http import IDEMPOTENCY_KEY, actor, answer, enveloped, idempoten
 from api.routes.streams import all_events, job_events, log_stream
 from api.services.launching import placed
 from api.services.store import jobs as store
+from api.services.store.job_lists import JobFilter
 from api.services.store.logs import SpanFilter
 from api.utils.errors import Invalid
 from api.utils.times import iso
@@ -106,7 +107,7 @@ def stop(body: dict[str, Any], query: dict[str, Any], task_id: str) -> Response:
 @blueprint.response(200, enveloped(schemas.ListAnswerSchema))
 def list_tasks(query: dict[str, Any]) -> Response:
     """List jobs of every dialect, newest first."""
-    wanted = store.JobFilter(
+    wanted = JobFilter(
         status=JobStatus(query["status"]) if "status" in query else None,
         **{name: query.get(name) for name in ("gpu_id", "engine", "dialect", "tag", "q")},
     )

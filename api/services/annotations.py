@@ -18,7 +18,6 @@ from api.services.label_import import LabelImport
 from api.services.store import annotations as store
 from api.services.store import yolo_datasets
 from api.services.store.database import Database
-from api.services.store.jobs import Viewer
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_labels import LabelFiles
 from api.utils.errors import NotFound, Outdated
@@ -95,7 +94,7 @@ class Annotations:
     def all_of(self, actor: Actor, dataset_id: str | None = None) -> list[TaskView]:
         actor.require_read()
         with self._db.read() as connection:
-            viewer = Viewer(actor.user_id, actor.team_ids, actor.is_admin)
+            viewer = actor.viewer
             tasks = store.tasks_of(connection, viewer, dataset_id)
         return [self._view(actor, task) for task in tasks]
 

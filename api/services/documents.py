@@ -28,7 +28,6 @@ from api.services.store import documents as store
 from api.services.store import ocr
 from api.services.store.database import Database
 from api.services.store.documents import NewPart
-from api.services.store.jobs import Viewer
 from api.utils.downloads import open_beneath
 from api.utils.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from api.utils.images import BadImage, image_header, is_image
@@ -42,10 +41,6 @@ DENIED = "You do not have permission to perform this action."
 ENGINE = "ocr_import"
 FORMATS = ("page", "alto")
 PARSERS = 2  # files of strangers that are read in this process at a time
-
-
-def viewer_of(actor: Actor) -> Viewer:
-    return Viewer(actor.user_id, actor.team_ids, actor.is_admin)
 
 
 class DocumentService:
@@ -99,7 +94,7 @@ class DocumentService:
     def page(self, actor: Actor, *, limit: int, offset: int) -> tuple[list[tuple[Document, LineCounts]], int]:
         actor.require_read()
         with self._db.read() as connection:
-            found, total = store.page(connection, viewer_of(actor), limit=limit, offset=offset)
+            found, total = store.page(connection, actor.viewer, limit=limit, offset=offset)
             return [(each, store.counts(connection, [each.id])) for each in found], total
 
     def get(self, actor: Actor, document_id: int) -> tuple[Document, LineCounts]:

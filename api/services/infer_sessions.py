@@ -14,7 +14,6 @@ from api.services import infer_files
 from api.services.infer_files import InferFiles
 from api.services.store import inference as store
 from api.services.store.database import Database
-from api.services.store.jobs import Viewer
 from api.utils.errors import Conflict, Forbidden, NotFound
 from api.utils.faults import fault
 
@@ -94,7 +93,7 @@ class InferSessions:
     def page(self, actor: Actor, limit: int, offset: int) -> tuple[list[InferSession], int]:
         actor.require_read()
         with self._db.read() as connection:
-            return store.page(connection, Viewer(actor.user_id, actor.team_ids, actor.is_admin), limit, offset)
+            return store.page(connection, actor.viewer, limit, offset)
 
     def get(self, actor: Actor, session_id: str) -> InferSession:
         with self._db.read() as connection:

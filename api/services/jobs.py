@@ -19,9 +19,10 @@ from api.services.executors.base import Executor
 from api.services.feed import Feed
 from api.services.fitting import Checked, Fitting
 from api.services.gpus.desk import GpuDesk
+from api.services.store import job_lists, queue
 from api.services.store import jobs as store
-from api.services.store import queue
 from api.services.store.database import Database
+from api.services.store.job_lists import NEWEST_FIRST, JobFilter, Sort
 from api.services.supervisor import Supervisor
 from api.services.worker import stop_grace
 from api.services.workspaces import Workspaces
@@ -227,11 +228,11 @@ class JobService:
         return job
 
     def page(
-        self, actor: Actor, wanted: store.JobFilter, *, limit: int, offset: int, order: store.Sort = store.NEWEST_FIRST
+        self, actor: Actor, wanted: JobFilter, *, limit: int, offset: int, order: Sort = NEWEST_FIRST
     ) -> tuple[list[Job], int]:
-        viewer = store.Viewer(actor.user_id, actor.team_ids, actor.is_admin)
+        viewer = actor.viewer
         with self._db.read() as connection:
-            return store.page(connection, viewer, wanted, limit=limit, offset=offset, order=order)
+            return job_lists.page(connection, viewer, wanted, limit=limit, offset=offset, order=order)
 
     def checkpoints(self, job: Job, attempt: Attempt | None = None) -> list[Checkpoint]:
         """What is on disk of the job's current series, oldest first."""

@@ -17,7 +17,7 @@ from api.models.job import Job, JobSpec, JobStatus, Resources
 from api.models.ocr import LineCounts, ModelJob, OcrModel, Training
 from api.services.accounts import AccountService
 from api.services.document_import import DocumentFiles
-from api.services.documents import DENIED, viewer_of
+from api.services.documents import DENIED
 from api.services.jobs import JobService
 from api.services.store import documents, ocr
 from api.services.store import jobs as job_store
@@ -123,7 +123,7 @@ class OcrTrainingService:
     def page(self, actor: Actor, *, limit: int, offset: int) -> tuple[list[OcrModel], int]:
         actor.require_read()
         with self._db.read() as connection:
-            return ocr.models_of(connection, viewer_of(actor), limit=limit, offset=offset)
+            return ocr.models_of(connection, actor.viewer, limit=limit, offset=offset)
 
     def get(self, actor: Actor, model_id: int) -> OcrModel:
         with self._readable(actor, model_id) as (_, model):

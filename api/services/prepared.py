@@ -148,7 +148,7 @@ class PreparedDatasets:
     # ---- look
 
     def page(self, actor: Actor, *, limit: int, offset: int) -> tuple[list[Prepared], int]:
-        viewer = job_store.Viewer(actor.user_id, actor.team_ids, actor.is_admin)
+        viewer = actor.viewer
         with self._db.read() as connection:
             return store.page(connection, viewer, limit=limit, offset=offset)
 

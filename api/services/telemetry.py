@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from api.services.store import jobs as store
+from api.services.store import job_lists
 
 if TYPE_CHECKING:
     from api.services.container import Services
@@ -60,7 +60,7 @@ class _Gauges:
     def _jobs(self) -> Metric:
         family = GaugeMetricFamily("trainyard_jobs", "Jobs", labels=["engine", "status"])
         with self._services.db.read() as connection:
-            for engine, status, number in store.counts_by_engine(connection):
+            for engine, status, number in job_lists.counts_by_engine(connection):
                 family.add_metric([engine, status], number)
         return family
 

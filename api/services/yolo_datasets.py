@@ -14,7 +14,6 @@ from api.services.accounts import AccountService
 from api.services.store import jobs as job_store
 from api.services.store import yolo_datasets as store
 from api.services.store.database import Database
-from api.services.store.jobs import Viewer
 from api.services.yolo_files import IMAGES, SOURCE, Content, YoloFiles
 from api.services.yolo_labels import LabelFiles
 from api.services.yolo_prepare import Preparer
@@ -118,7 +117,7 @@ class YoloDatasets:
     def all_of(self, actor: Actor) -> list[Dataset]:
         actor.require_read()
         with self._db.read() as connection:
-            return store.all_of(connection, Viewer(actor.user_id, actor.team_ids, actor.is_admin))
+            return store.all_of(connection, actor.viewer)
 
     def get(self, actor: Actor, dataset_id: str) -> Dataset:
         with self._db.read() as connection:
@@ -166,7 +165,7 @@ class YoloDatasets:
     def find_named(self, actor: Actor, name: str) -> Path | None:
         """Likewise, by what it was uploaded or registered as: of several the newest that the caller may read."""
         with self._db.read() as connection:
-            dataset = store.named(connection, Viewer(actor.user_id, actor.team_ids, actor.is_admin), name)
+            dataset = store.named(connection, actor.viewer, name)
         return None if dataset is None else self._newest(dataset)
 
     def _newest(self, dataset: Dataset) -> Path:

@@ -16,6 +16,7 @@ from api.services.jobs import JobService
 from api.services.store import jobs as job_store
 from api.services.store import yolo_models as store
 from api.services.store.database import Database
+from api.services.store.job_lists import JobFilter
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_models import YoloModels
 from api.utils.downloads import open_beneath
@@ -108,7 +109,7 @@ class YoloModelJobs:
     def all_of(self, actor: Actor, model_id: str, task: str) -> list[Job]:
         """Newest first, of those that the caller may read."""
         self._models.get(actor, model_id)
-        wanted = job_store.JobFilter(engine=ENGINE, dialect=YOLO_PLATFORM.name, tag=model_id)
+        wanted = JobFilter(engine=ENGINE, dialect=YOLO_PLATFORM.name, tag=model_id)
         found, _ = self._jobs.page(actor, wanted, limit=MOST, offset=0)
         return [job for job in found if _is(job, model_id, task)]
 

@@ -18,7 +18,6 @@ from api.models.yolo_model import YoloModel
 from api.models.yolo_model_json import written
 from api.services.store import yolo_models as store
 from api.services.store.database import Database
-from api.services.store.jobs import Viewer
 from api.utils import drafts
 from api.utils.downloads import open_beneath
 from api.utils.errors import Conflict, Forbidden, NotFound
@@ -80,7 +79,7 @@ class YoloModels:
     def all_of(self, actor: Actor) -> list[YoloModel]:
         actor.require_read()
         with self._db.read() as connection:
-            return store.all_of(connection, Viewer(actor.user_id, actor.team_ids, actor.is_admin))
+            return store.all_of(connection, actor.viewer)
 
     def get(self, actor: Actor, model_id: str) -> YoloModel:
         """One that the caller may read, and so may use: raises NotFound or Forbidden."""

@@ -14,7 +14,7 @@ from api.services.accounts import AccountService
 from api.services.engines.ultralytics.files import BEST
 from api.services.engines.ultralytics.models import Start, resolve
 from api.services.jobs import JobService, Request, StopResult
-from api.services.store.jobs import JobFilter
+from api.services.store.job_lists import JobFilter
 from api.services.yolo_datasets import YoloDatasets
 from api.services.yolo_labels import LabelFiles
 from api.services.yolo_models import ID, YoloModels

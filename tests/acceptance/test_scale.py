@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
+from api.models.accounts import Viewer
 from api.models.events import Axis
 from api.models.job import JobStatus
 from api.models.room import Offer, Room
+from api.services.store import job_lists, metrics, queue
 from api.services.store import jobs as store
-from api.services.store import metrics, queue
 from api.services.store.database import Database
-from api.services.store.jobs import JobFilter, Viewer
+from api.services.store.job_lists import JobFilter
 from api.services.store.sqlite import driver
 from benchmarks.fill import add_jobs, add_points, database
 
@@ -87,7 +88,8 @@ def test_a_list_reads_rows_only_for_what_it_shows(
     with filled[LARGE].read() as connection:
         for offset in (0, 500):
             found = plans(
-                connection, lambda at=offset: store.page(connection, viewer, JobFilter(**wanted), limit=50, offset=at)
+                connection,
+                lambda at=offset: job_lists.page(connection, viewer, JobFilter(**wanted), limit=50, offset=at),
             )  # type: ignore[misc]
             scans = [line for line in found if line.startswith("SCAN jobs")]
             assert all("COVERING INDEX" in line for line in scans), found
@@ -100,7 +102,7 @@ def test_a_page_of_many_jobs_is_as_much_work_as_one_of_few(filled: dict[int, Dat
     steps = {}
     for size, db in filled.items():
         with db.read() as connection:
-            matching, seq = store._matching(ADMIN, JobFilter(**wanted))
+            matching, seq = job_lists._matching(ADMIN, JobFilter(**wanted))
             with work(connection) as counted:
                 assert len(connection.execute(matching.order_by(seq.desc()).limit(50)).all()) == 50
             steps[size] = counted[0]

@@ -21,12 +21,13 @@ from hypothesis.stateful import (
     rule,
 )
 
+from api.models.accounts import Viewer
 from api.models.job import EndReason, Job, JobStatus
 from api.models.room import Lane, lane_of
 from api.services import ingest, jobs, worker
 from api.services.executors.base import RunState
+from api.services.store import job_lists, leases
 from api.services.store import jobs as store
-from api.services.store import leases
 from api.utils.errors import Conflict
 from tests.unit.conftest import MEMORY
 from tests.unit.toys import GIB, Template, World, member
@@ -115,8 +116,8 @@ class JobLife(RuleBasedStateMachine):
 
     def all(self) -> dict[str, Job]:
         with self.db.read() as connection:
-            found, _ = store.page(
-                connection, store.Viewer(0, everything=True), store.JobFilter(), limit=10_000, offset=0
+            found, _ = job_lists.page(
+                connection, Viewer(0, everything=True), job_lists.JobFilter(), limit=10_000, offset=0
             )
         return {job.id: job for job in found}
 

@@ -12,7 +12,7 @@ from api.models.accounts import Scope
 from api.models.job import EndReason, Job, JobSpec, JobStatus, Resources
 from api.services.store import jobs as store
 from api.services.store import schema
-from api.services.store.jobs import JobFilter
+from api.services.store.job_lists import JobFilter
 from api.services.workspaces import Workspaces
 from api.utils.errors import Conflict, Forbidden, Insufficient, Invalid, NotFound, TrainyardError, Unavailable
 from api.utils.times import iso

@@ -17,7 +17,9 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from api.models.accounts import Viewer
 from api.models.job import EndReason, Failure
+from api.services.store import job_lists
 from api.services.store import jobs as store
 from api.services.store.database import DamagedDatabase, Database, StorageFull
 from api.services.store.schema import jobs
@@ -157,8 +159,8 @@ def test_values_inside_a_spec(db: Database) -> None:
     with db.write() as connection:
         job = add_job(connection, params={"task": "detect", "odd": "\0 \\u0000"}, extra={"dataset_id": "ds_1"})
         add_job(connection)
-        found, _ = store.page(
-            connection, store.Viewer(1, everything=True), store.JobFilter(task="detect"), limit=9, offset=0
+        found, _ = job_lists.page(
+            connection, Viewer(1, everything=True), job_lists.JobFilter(task="detect"), limit=9, offset=0
         )
         assert [each.id for each in found] == [job.id]
         assert store.user_of_dataset(connection, "ds_1") == job.id

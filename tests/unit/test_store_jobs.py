@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Connection, event, select
 from sqlalchemy.exc import IntegrityError
 
+from api.models.accounts import Viewer
 from api.models.events import Metric
 from api.models.job import EndReason, Failure, Job, JobStatus, Resources
 from api.services.store import events, leases, logs, queue, queue_tables, schema
 from api.services.store import jobs as store
 from api.services.store.database import Database
-from api.services.store.jobs import Viewer
 from api.services.store.metric_writer import SeriesWriter
 from api.utils.errors import Conflict, NotFound
 from tests.postgres import sqlite_only

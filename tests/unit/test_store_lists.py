@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Connection
 
+from api.models.accounts import Viewer
 from api.models.job import EndReason, JobStatus
+from api.services.store import job_lists, queue
 from api.services.store import jobs as store
-from api.services.store import queue
 from api.services.store.database import Database
-from api.services.store.jobs import JobFilter, Viewer
+from api.services.store.job_lists import JobFilter
 from tests.unit.toys import START, add_job, claim
 
 ALL = Viewer(0, everything=True)
@@ -18,7 +19,7 @@ ALL = Viewer(0, everything=True)
 def listed(
     connection: Connection, viewer: Viewer = ALL, limit: int = 50, offset: int = 0, **wanted: object
 ) -> list[str]:
-    jobs, total = store.page(connection, viewer, JobFilter(**wanted), limit=limit, offset=offset)  # type: ignore[arg-type]
+    jobs, total = job_lists.page(connection, viewer, JobFilter(**wanted), limit=limit, offset=offset)  # type: ignore[arg-type]
     assert total >= len(jobs) and (offset or limit < total or total == len(jobs))
     return [job.id for job in jobs]
 
@@ -30,7 +31,7 @@ def test_newest_first_in_pages(db: Database) -> None:
         assert listed(connection, limit=2) + listed(connection, limit=2, offset=2) == ids[:4]
         assert listed(connection, limit=2, offset=4) == ids[4:]
         assert listed(connection, offset=5) == []
-        assert store.page(connection, ALL, JobFilter(), limit=2, offset=9) == ([], 5)
+        assert job_lists.page(connection, ALL, JobFilter(), limit=2, offset=9) == ([], 5)
 
 
 def test_what_a_viewer_sees(db: Database) -> None:
@@ -41,7 +42,7 @@ def test_what_a_viewer_sees(db: Database) -> None:
         assert listed(connection, Viewer(2)) == [other.id, shared.id]
         assert listed(connection, Viewer(3)) == []
         assert listed(connection, ALL) == [other.id, shared.id, mine.id]
-        assert store.page(connection, Viewer(1), JobFilter(), limit=1, offset=0)[1] == 1
+        assert job_lists.page(connection, Viewer(1), JobFilter(), limit=1, offset=0)[1] == 1
 
 
 @pytest.mark.parametrize(
@@ -83,8 +84,8 @@ def test_counts(db: Database) -> None:
         add_job(connection, now=START + 9, engine="kraken")
         assert queue.oldest(connection) == START + 5
         assert claim(connection, places=1) is not None
-        counts = store.counts(connection)
+        counts = job_lists.counts(connection)
         assert counts.keys() == set(JobStatus)
         assert (counts[JobStatus.QUEUED], counts[JobStatus.RUNNING], counts[JobStatus.FAILED]) == (1, 1, 0)
-        by_engine = sorted(store.counts_by_engine(connection))
+        by_engine = sorted(job_lists.counts_by_engine(connection))
         assert by_engine == [("kraken", "queued", 1), ("toy", "running", 1)]

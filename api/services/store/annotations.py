@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
 from sqlalchemy.sql.dml import Insert
 
+from api.models.accounts import Viewer
 from api.models.annotation import AnnotationTask, Box, Image, Item, Key, LabelSet, Proposal, boxes_text
 from api.services.store.annotation_tables import yolo_images as images
 from api.services.store.annotation_tables import yolo_label_sets as sets
 from api.services.store.annotation_tables import yolo_tasks as tasks
 from api.services.store.bulk import insert_rows
-from api.services.store.jobs import Viewer
 from api.services.store.jsons import json_length
+from api.services.store.viewers import seen_by
 from api.services.store.yolo_tables import yolo_datasets as datasets
 from api.utils.errors import NotFound
 
@@ -201,10 +202,8 @@ def task(connection: Connection, task_id: str) -> AnnotationTask:
 
 def tasks_of(connection: Connection, viewer: Viewer, dataset_id: str | None) -> list[AnnotationTask]:
     """Of the datasets that the viewer may see, newest first."""
-    wanted = [] if dataset_id is None else [datasets.c.id == dataset_id]
-    if not viewer.everything:
-        wanted.append(or_(datasets.c.owner_id == viewer.user_id, datasets.c.team_id.in_(sorted(viewer.team_ids))))
-    rows = connection.execute(_TASK.where(*wanted).order_by(tasks.c.seq.desc()))
+    wanted = () if dataset_id is None else (datasets.c.id == dataset_id,)
+    rows = connection.execute(_TASK.where(*wanted, *seen_by(viewer, datasets)).order_by(tasks.c.seq.desc()))
     return [AnnotationTask(**row._mapping) for row in rows]
 
 

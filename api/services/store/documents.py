@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.sql.dml import Insert
 
+from api.models.accounts import Viewer
 from api.models.job import Job, JobStatus
 from api.models.ocr import Direction, Document, Line, LineCounts, Part, Points
 from api.services.store import jobs
 from api.services.store.bulk import insert_rows
-from api.services.store.jobs import Viewer
 from api.services.store.ocr_tables import ocr_documents, ocr_lines, ocr_parts
+from api.services.store.viewers import seen_by
 from api.utils.errors import NotFound
 from api.utils.pagexml import FlatLine
 
@@ -56,10 +57,7 @@ def get(connection: Connection, document_id: int) -> Document:
 
 def page(connection: Connection, viewer: Viewer, *, limit: int, offset: int) -> tuple[list[Document], int]:
     """Newest first, with the number of all that the viewer may see."""
-    query = select(ocr_documents)
-    if not viewer.everything:
-        team = ocr_documents.c.team_id.in_(sorted(viewer.team_ids))
-        query = query.where(or_(ocr_documents.c.owner_id == viewer.user_id, team))
+    query = select(ocr_documents).where(*seen_by(viewer, ocr_documents))
     rows = connection.execute(query.order_by(ocr_documents.c.id.desc()).limit(limit).offset(offset))
     total = connection.execute(query.with_only_columns(func.count()).select_from(ocr_documents)).scalar_one()
     return [_document(row) for row in rows], int(total)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
+from api.models.accounts import Viewer
 from api.models.inference import InferSession
 from api.services.store.infer_tables import infer_sessions as sessions
-from api.services.store.jobs import Viewer
+from api.services.store.viewers import seen_by
 from api.utils.errors import NotFound
 
 
@@ -32,8 +33,7 @@ def get(connection: Connection, session_id: str) -> InferSession:
 
 def page(connection: Connection, viewer: Viewer, limit: int, offset: int) -> tuple[list[InferSession], int]:
     """What the viewer may see, newest first, and how many there are."""
-    mine = or_(sessions.c.owner_id == viewer.user_id, sessions.c.team_id.in_(sorted(viewer.team_ids)))
-    conditions = () if viewer.everything else (mine,)
+    conditions = seen_by(viewer, sessions)
     total = connection.execute(select(func.count()).select_from(sessions).where(*conditions)).scalar_one()
     query = select(sessions).where(*conditions).order_by(sessions.c.seq.desc()).limit(limit).offset(offset)
     return [_session(row) for row in connection.execute(query)], int(total)

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
+from api.models.accounts import Viewer
 from api.models.job import Job, JobStatus
 from api.models.ocr import LineCounts, ModelJob, OcrModel, Pace, Page, Training
 from api.services.store import documents
-from api.services.store.jobs import Viewer
 from api.services.store.ocr_tables import ocr_models, ocr_trainings
 from api.services.store.schema import jobs
+from api.services.store.viewers import seen_by
 from api.utils.errors import NotFound
 
 # ---- models
@@ -41,7 +41,7 @@ def get_model(connection: Connection, model_id: int) -> OcrModel:
 
 def models_of(connection: Connection, viewer: Viewer, *, limit: int, offset: int) -> tuple[list[OcrModel], int]:
     """Newest first, with the number of all that the viewer may see."""
-    query = select(ocr_models).where(*seen_by(viewer, ocr_models.c.owner_id, ocr_models.c.team_id))
+    query = select(ocr_models).where(*seen_by(viewer, ocr_models))
     rows = connection.execute(query.order_by(ocr_models.c.id.desc()).limit(limit).offset(offset))
     total = connection.execute(query.with_only_columns(func.count()).select_from(ocr_models)).scalar_one()
     return [_model(row) for row in rows], int(total)
@@ -58,13 +58,6 @@ def set_model_file(
 def remove_model(connection: Connection, model_id: int) -> None:
     """With its trainings' rows; their jobs stay in the history."""
     connection.execute(delete(ocr_models).where(ocr_models.c.id == model_id))
-
-
-def seen_by(viewer: Viewer, owner: ColumnElement[int], team: ColumnElement[int | None]) -> list[ColumnElement[bool]]:
-    """The conditions on rows that somebody may read."""
-    if viewer.everything:
-        return []
-    return [or_(owner == viewer.user_id, team.in_(sorted(viewer.team_ids)))]
 
 
 # ---- trainings

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from api.models.accounts import Viewer
 from api.models.job import Job, JobStatus
 from api.models.prepared import Prepared
-from api.services.store.jobs import Viewer
 from api.services.store.prepared_tables import prepared_datasets as table
 from api.services.store.schema import jobs
+from api.services.store.viewers import seen_by
 from api.utils.errors import Conflict
 
 COUNTS = ("video_count", "image_count", "caption_count", "file_count")
@@ -70,8 +71,7 @@ def find(connection: Connection, name: str) -> Prepared | None:
 
 def page(connection: Connection, viewer: Viewer, *, limit: int, offset: int) -> tuple[list[Prepared], int]:
     """Sorted by name, with the number of all that the viewer may see."""
-    mine = or_(table.c.owner_id == viewer.user_id, table.c.team_id.in_(sorted(viewer.team_ids)))
-    conditions = () if viewer.everything else (mine,)
+    conditions = seen_by(viewer, table)
     rows = connection.execute(_ROWS.where(*conditions).order_by(table.c.name).limit(limit).offset(offset))
     found = [_of(row) for row in rows]
     total = connection.execute(select(func.count()).select_from(table).where(*conditions)).scalar_one()

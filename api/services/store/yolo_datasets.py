@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
+from api.models.accounts import Viewer
 from api.models.yolo import Dataset, Version
-from api.services.store.jobs import Viewer
+from api.services.store.viewers import seen_by
 from api.services.store.yolo_tables import yolo_datasets as datasets
 from api.services.store.yolo_tables import yolo_versions as versions
 from api.utils.errors import NotFound
@@ -31,8 +32,7 @@ def find(connection: Connection, dataset_id: str) -> Dataset | None:
 
 def named(connection: Connection, viewer: Viewer, filename: str) -> Dataset | None:
     """The newest that the viewer may see of this name, with or without `.zip`."""
-    mine = or_(datasets.c.owner_id == viewer.user_id, datasets.c.team_id.in_(sorted(viewer.team_ids)))
-    conditions = () if viewer.everything else (mine,)
+    conditions = seen_by(viewer, datasets)
     called = datasets.c.filename.in_((filename, f"{filename}.zip"))
     row = connection.execute(select(datasets).where(called, *conditions).order_by(datasets.c.seq.desc())).first()
     return None if row is None else _dataset(row, _versions(connection, row.seq))
@@ -47,8 +47,7 @@ def get(connection: Connection, dataset_id: str) -> Dataset:
 
 def all_of(connection: Connection, viewer: Viewer) -> list[Dataset]:
     """What the viewer may see, newest first. The summaries of versions, which may be long, are left out."""
-    mine = or_(datasets.c.owner_id == viewer.user_id, datasets.c.team_id.in_(sorted(viewer.team_ids)))
-    conditions = () if viewer.everything else (mine,)
+    conditions = seen_by(viewer, datasets)
     columns = select(versions.c.dataset_seq, versions.c.number, versions.c.key, versions.c.created_at)
     made = columns.join(datasets, datasets.c.seq == versions.c.dataset_seq).where(*conditions)
     found: dict[int, list[Version]] = {}

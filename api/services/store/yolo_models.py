@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
+from api.models.accounts import Viewer
 from api.models.job import JobStatus
 from api.models.yolo_model import YoloModel
-from api.services.store.jobs import Viewer
 from api.services.store.schema import jobs
+from api.services.store.viewers import seen_by
 from api.services.store.yolo_model_tables import yolo_models as models
 from api.utils.errors import NotFound
 
@@ -40,8 +41,7 @@ def of_job(connection: Connection, job_id: str) -> YoloModel | None:
 
 def all_of(connection: Connection, viewer: Viewer) -> list[YoloModel]:
     """What the viewer may see, newest first."""
-    mine = or_(models.c.owner_id == viewer.user_id, models.c.team_id.in_(sorted(viewer.team_ids)))
-    conditions = () if viewer.everything else (mine,)
+    conditions = seen_by(viewer, models)
     rows = connection.execute(select(models).where(*conditions).order_by(models.c.seq.desc()))
     return [_model(row) for row in rows]
 
