@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from api.setting_values import choices, flags, slurm_name
+from api.setting_values import choices, flags, hosts, origins, slurm_name, words
 
 PREFIX = "TRAINYARD_"
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,10 +41,6 @@ def _interpreter(text: str) -> str:
 
 def _paths(text: str) -> tuple[Path, ...]:
     return tuple(_path(part) for part in text.split(os.pathsep) if part)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _choice(*allowed: str) -> Callable[[str], str]:
@@ -81,7 +77,7 @@ def _seconds(text: str) -> float:
 
 def _ports(text: str) -> tuple[int, ...]:
     port = _integer(0, 65535)
-    ports = tuple(port(part) for part in _words(text))
+    ports = tuple(port(part) for part in words(text))
     if not ports:
         raise ValueError("names no port")
     return ports
@@ -220,9 +216,9 @@ SETTINGS: tuple[Setting, ...] = (
             "N"),
     Setting("ray_address", _web_address, "", "Ray's dashboard: http://head:8265", "URL"),
     Setting("ray_token", _key, "", "the token of a Ray that asks for one (RAY_AUTH_MODE=token)", secret=True),
-    Setting("trusted_hosts", _words, "", "further Host names to answer to, separated by commas", "NAMES"),
-    Setting("cors_origins", _words, "", "web origins whose pages may use the API, separated by commas", "ORIGINS"),
-    Setting("webhook_allowed_hosts", _words, "",
+    Setting("trusted_hosts", hosts, "", "further Host names to answer to, separated by commas", "NAMES"),
+    Setting("cors_origins", origins, "", "web origins whose pages may use the API, separated by commas", "ORIGINS"),
+    Setting("webhook_allowed_hosts", words, "",
             "hosts, host:port, addresses or networks off the public internet that webhooks may go to, "
             "separated by commas", "HOSTS"),
     Setting("log_format", _choice("text", "json"), "text", "the service's own log, on standard error"),
