@@ -17,8 +17,6 @@ import api.doctor as doctor
 from api.settings import SETTINGS, SettingError, Settings, add_flags, load
 from api.version import VERSION
 
-COMMANDS = ("serve", "user", "token", "workspace", "doctor", "backup", "restore")
-
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
@@ -43,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 well, 1 not, 2 wrong usage."""
     given = list(arguments)
-    if not given or (given[0] not in COMMANDS and given[0] not in ("-h", "--help", "--version")):
+    if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help", "--version")):
         given.insert(0, "serve")
     chosen = parser().parse_args(given)
     names = {row.name for row in SETTINGS} | {"config"}
@@ -51,8 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = load(flags, os.environ)
     except SettingError as problem:
-        print(f"run.py: {problem}", file=sys.stderr)
-        return 1
+        return _refused(problem)
     if chosen.command == "serve":
         return serve(settings)
     if chosen.command == "doctor":
@@ -60,6 +57,11 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.command in ("backup", "restore"):
         return backup.run(chosen, settings)
     return admin.run(chosen, settings)
+
+
+def _refused(why: object) -> int:
+    print(f"run.py: {why}", file=sys.stderr)
+    return 1
 
 
 def serve(settings: Settings) -> int:
@@ -76,19 +78,22 @@ def serve(settings: Settings) -> int:
     return_large_blocks()
     half = backup.unfinished(settings)
     if half is not None:
-        print(f"run.py: {half}", file=sys.stderr)
-        return 1
+        return _refused(half)
     try:  # with PostgreSQL a second service may stand by: see api.services.leadership
         lock = None if is_postgres(settings.database_url) else DirectoryLock.take(settings.data_dir)
-    except (DataDirectoryBusy, OSError) as problem:
-        print(f"run.py: {problem}", file=sys.stderr)
-        return 1
+    except DataDirectoryBusy as problem:
+        return _refused(problem)
+    except OSError as problem:
+        return _refused(f"TRAINYARD_DATA_DIR is {settings.data_dir}, which cannot be used: {problem.strerror}")
     try:
         services = composition.build_services(settings, os.environ)
         server = build_server(composition.build_app(services), services)
-    except (SettingError, DamagedDatabase, ServeError, OSError) as problem:
-        print(f"run.py: {problem}", file=sys.stderr)
-        return 1
+    except DamagedDatabase as problem:
+        return _refused(f"{problem} (TRAINYARD_DATABASE_URL)")
+    except ServeError as problem:
+        return _refused(f"{problem} (TRAINYARD_HOST, TRAINYARD_PORT)")
+    except (SettingError, OSError) as problem:
+        return _refused(problem)
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())

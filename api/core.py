@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from api.engines import build_engines, child_environment, pages_of
 from api.executors import build_executor
@@ -153,7 +154,13 @@ def _leadership(settings: Settings, db: Database, feed: Feed, accounts: AccountS
 def _directories(settings: Settings) -> Workspaces:
     """Made, where they are not there yet."""
     workspaces = Workspaces(settings.data_dir, settings.config_dir, settings.log_dir, settings.output_dir)
-    workspaces.prepare()
+    try:
+        workspaces.prepare()
+    except OSError as problem:
+        failed = Path(problem.filename)
+        named = (name for name in ("config_dir", "log_dir", "output_dir") if getattr(settings, name) == failed)
+        source = f"TRAINYARD_{next(named, 'data_dir').upper()}"
+        raise SettingError(f"{source} is {failed}, which cannot be used: {problem.strerror}") from None
     spool = settings.data_dir / "tmp"
     spool.mkdir(exist_ok=True, mode=0o700)
     tempfile.tempdir = str(spool)  # of the whole process: large form parts and unsent answers go to the data volume

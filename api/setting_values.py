@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::[0-9]{1,5})?")
 SLURM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
 
 
@@ -17,6 +18,27 @@ def slurm_name(text: str) -> str:
     if text and not all(SLURM_NAME.fullmatch(part) for part in text.split(",")):
         raise ValueError(f"is {text!r}; it must be a name of letters, digits and . _ + -")
     return text
+
+
+def words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """`Host` names: a name or an address, perhaps with a port."""
+    for word in words(text):
+        if not (HOST.fullmatch(word) or HOST.fullmatch(f"[{word}]")):  # IPv6 with and without its brackets
+            raise ValueError(f"names {word!r}, which is no host; write example.org or example.org:8443")
+    return words(text)
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Web origins as a browser writes them, or they would match none."""
+    for word in words(text):
+        scheme, _, host = word.partition("://")
+        if scheme not in ("http", "https") or not HOST.fullmatch(host) or word != word.lower():
+            raise ValueError(f"names {word!r}, which is no origin; write https://example.org, without a path")
+    return words(text)
 
 
 def flags(text: str) -> tuple[str, ...]:
@@ -53,10 +75,6 @@ def interpreter(text: str) -> str:
 
 def paths(text: str) -> tuple[Path, ...]:
     return tuple(path(part) for part in text.split(os.pathsep) if part)
-
-
-def words(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:

@@ -137,8 +137,9 @@ SETTINGS: tuple[Setting, ...] = (
             "N"),
     Setting("ray_address", kind.web_address, "", "Ray's dashboard: http://head:8265", "URL"),
     Setting("ray_token", kind.key, "", "the token of a Ray that asks for one (RAY_AUTH_MODE=token)", secret=True),
-    Setting("trusted_hosts", kind.words, "", "further Host names to answer to, separated by commas", "NAMES"),
-    Setting("cors_origins", kind.words, "", "web origins whose pages may use the API, separated by commas", "ORIGINS"),
+    Setting("trusted_hosts", kind.hosts, "", "further Host names to answer to, separated by commas", "NAMES"),
+    Setting("cors_origins", kind.origins, "",
+            "web origins whose pages may use the API, separated by commas", "ORIGINS"),
     Setting("webhook_allowed_hosts", kind.words, "",
             "hosts, host:port, addresses or networks off the public internet that webhooks may go to, "
             "separated by commas", "HOSTS"),

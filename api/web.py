@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 
 from flask import Flask
 
@@ -28,6 +29,14 @@ def refusal(head: RequestHead | None, status: int, message: str) -> Refusal:
     if status == 401:
         headers.append(("WWW-Authenticate", "Token"))
     return Refusal(status, tuple(headers), json.dumps(body, ensure_ascii=False).encode() + b"\n", "application/json")
+
+
+def readable(refusal: Refusal, head: RequestHead | None, origins: frozenset[str]) -> Refusal:
+    """As the application's answers are: a page of a configured origin must see that it has to sign in again."""
+    origin = head.headers.get("origin", "") if head else ""
+    if origin not in origins:
+        return refusal
+    return replace(refusal, headers=(*refusal.headers, ("Access-Control-Allow-Origin", origin), ("Vary", "Origin")))
 
 
 def is_preflight(head: RequestHead, origins: frozenset[str]) -> bool:
@@ -60,19 +69,23 @@ def build_gate(services: Services) -> Gate:
     """Host, credentials, site and length, judged when the headers are in."""
     settings = services.settings
     uid = os.geteuid()
+    origins = frozenset(settings.cors_origins)
+
+    def refuse(head: RequestHead | None, status: int, message: str) -> Refusal:
+        return readable(refusal(head, status, message), head, origins)
+
     doorkeeper = Doorkeeper(
         accounts=services.accounts,
         mode=settings.auth,  # type: ignore[arg-type]  # one of the three by the setting's own check
         loopback=is_loopback(settings.host),
         is_operator=lambda head: local_operator(head, uid),
-        refusal=refusal,
+        refusal=refuse,
     )
-    origins = frozenset(settings.cors_origins)
     return Gate(
         hosts=HostPolicy.of((settings.host,), settings.trusted_hosts),
         authenticate=lambda head: None if is_preflight(head, origins) else doorkeeper(head),
         body_limit=lambda head: min(settings.max_upload_bytes, body_limit(head, settings)),
-        refusal=refusal,
+        refusal=refuse,
         cors_origins=origins,
     )
 

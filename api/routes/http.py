@@ -49,14 +49,15 @@ LONGEST_FIELD = 200  # characters; an unknown field is called what the client li
 
 
 class StrictJson(JSONProvider):
-    """JSON without NaN or Infinity, in or out."""
+    """JSON in UTF-8 without NaN or Infinity, in or out."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         return json.dumps(obj, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        text = s.decode("utf-8-sig") if isinstance(s, bytes) else s  # json itself would take UTF-16 and UTF-32, too
         try:
-            return json.loads(s, parse_constant=_refuse_constant, parse_float=_finite)
+            return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
 

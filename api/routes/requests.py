@@ -18,6 +18,9 @@ from api.services.telemetry import LATENCY
 log = logging.getLogger("trainyard.request")
 GIVEN_ID = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+#: headers that pages of configured origins may send, and read
+ASKED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Range", "X-CSRF-Token", "X-Request-ID")
+TOLD = ("ETag", "Content-Disposition", "Retry-After", "X-Request-ID")
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -67,11 +70,11 @@ def _allow_origin(response: Response) -> None:
     if origin is None or origin not in services().settings.cors_origins:
         return
     response.headers["Access-Control-Allow-Origin"] = origin
-    response.headers["Access-Control-Expose-Headers"] = "X-Request-ID, ETag"
+    response.headers["Access-Control-Expose-Headers"] = ", ".join(TOLD)
     response.headers.add("Vary", "Origin")
     if request.method == "OPTIONS":
         response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, PATCH, DELETE"
-        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Range, If-Match, X-CSRF-Token"
+        response.headers["Access-Control-Allow-Headers"] = ", ".join(ASKED)
         response.headers["Access-Control-Max-Age"] = "600"
 
 

@@ -23,7 +23,7 @@ from api.models.accounts import Actor
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: the documents' GETs that change something (a HEAD runs the same view)
 CHANGING_GETS = ("/terminate/", "/clear_train_cache/", "/api/v1/terminate/", "/api/v1/clear_train_cache/")
-PROXY_HEADERS = frozenset({"forwarded", "via"})
+PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip"})
 WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+))(?::([0-9]{1,5}))?", re.ASCII)
 _DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -50,7 +50,7 @@ class Scene:
         if not short and not on_a_node:
             return "waits for a node of the cluster that has room for all of it"
         if not short:
-            return f"waits behind {ahead or 'those ahead of it'}, which what is free is kept for"
+            return f"waits behind {ahead or 'those ahead of it'}, for which what is free is kept"
         return "waits for " + "; and for ".join(self._lack(word, wanted) for word in short)
 
     def _lack(self, word: str, wanted: Resources) -> str:
@@ -169,13 +169,9 @@ def _many(number: int, what: str) -> str:
 
 def _size(count: int) -> str:
     gigabytes = count / 1024**3
-    return (
-        f"{gigabytes:.0f} GiB"
-        if gigabytes >= 10
-        else f"{gigabytes:.1f} GiB"
-        if gigabytes >= 1
-        else f"{count / 1024**2:.0f} MiB"
-    )
+    if gigabytes < 1:
+        return f"{count / 1024**2:.0f} MiB"
+    return f"{gigabytes:.1f}".removesuffix(".0") + " GiB"  # of a machine with 23.5 GiB it is not said that it has 24
 
 
 def _about(seconds: float) -> str:

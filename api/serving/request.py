@@ -106,7 +106,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         if self.error is None:
             return consumed
         if not isinstance(self.error, Refused):
-            self._refuse(self.error.code, self.error.body)
+            most = f"the request's head is larger than {self.adj.max_request_header_size} bytes"
+            self._refuse(self.error.code, most if self.error.code == 431 else self.error.body)
         self.completed, self.expect_continue = True, False
         self.close()
         return len(data)

@@ -20,7 +20,7 @@ class DirectoryLock:
 
     @classmethod
     def take(cls, data_dir: Path) -> DirectoryLock:
-        """Raises DataDirectoryBusy."""
+        """Raises DataDirectoryBusy, OSError."""
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(data_dir / "service.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -26,6 +26,7 @@ USAGE = "usage.json"  # where nobody else can look at the tree: on another machi
 ROOM = 4096  # bytes reserved for a record before the start, so that a full disk cannot lose the verdict
 BEAT = 0.2  # seconds between looks at `stop`; the death of a child wakes at once
 HURRY = 0.05  # the same while killing
+OVER = "over the memory limit"  # why it was ended
 MEASURE = 1.0  # seconds between two measurements of memory
 WATCHED = (signal.SIGCHLD, signal.SIGTERM)
 OOM_SCORE = 500  # the kernel should shoot the trainer, not the keeper or the service
@@ -443,7 +444,7 @@ class Keeper:
 
     def record(self, why: str) -> None:
         if self.code is not None and not self.error:
-            why = "over the memory limit" if self.over else "stopped" if self.stopped else "exited"
+            why = OVER if self.over else "stopped" if self.stopped else "exited"
         else:
             self.code = self.started_at = None  # nothing ran
         passed = clock() - self.began  # not of the wall clock, which may be set while a job runs

@@ -126,6 +126,7 @@ def test_a_job_over_its_memory_ends_and_its_neighbour_does_not_notice(bench: Ben
     ended = bench.end(over)
     assert (ended["status"], ended["failure"]["kind"]) == ("failed", "killed_by_oom")
     assert ended["attempts"][0]["reason"] == "out_of_memory"
+    assert "more memory than it had asked for" in ended["failure"]["hint"]  # its own request, and not the machine's end
     beside = bench.end(neighbour)
     assert (beside["status"], beside["exit_code"]) == ("completed", 0)
     assert bench.lines(neighbour)[-1].startswith("step=40 ")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gc
 import re
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
 from api.models.dialect import RESERVED_IDS
-from tests.dialects.conftest import Site, envelope
+from api.services.access import RequestHead
+from api.services.gpus.fake import FakeSource
+from api.web import build_gate
+from tests.dialects.conftest import Site, envelope, make_site
 
 JSON = "application/json"
 
@@ -90,7 +94,7 @@ class TestBodies:
         "body",
         [
             b"{", b"}", b"\xff", b"{'a': 1}", b'{"a": NaN}', b'{"a": Infinity}', b'{"a": -Infinity}', b'{"a": 1e999}',
-            b'{"a": 1,}', b'{"a": 1} x', b'{"a": ' + b"9" * 5000 + b"}", b'"\\ud8', b" ", b"[" * 100_000,
+            '{"a": 1}'.encode("utf-16"), '{"a": 1}'.encode("utf-32-le"), b'{"a": 1,}', b'{"a": 1} x', b'{"a": ' + b"9" * 5000 + b"}", b'"\\ud8', b" ", b"[" * 100_000,
             b'{"model_type": "sdxl", "dataset": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001,
         ],
     )  # fmt: skip
@@ -199,3 +203,29 @@ class TestUnexpected:
             response = site.call(method, path, site.request() if method == "POST" else None, who=None)
             assert response.status_code == 401 and response.headers["WWW-Authenticate"] == "Token"
             assert envelope(response)
+
+
+def head(origin: str) -> RequestHead:
+    headers = {"host": "127.0.0.1", "origin": origin}
+    return RequestHead("GET", "/api/v1/training/jobs", "", headers, frozenset(), "127.0.0.1", 4000, "127.0.0.1", 80)
+
+
+def test_what_a_page_of_a_configured_origin_may_send_and_read(tmp_path: Path) -> None:
+    ui = "https://ui.example"
+    site = make_site(tmp_path, FakeSource(0), cors_origins=ui)
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,idempotency-key"}
+    try:
+        preflight = site.call("OPTIONS", "/api/v1/training/jobs", headers={"Origin": ui, **asked}, who=None)
+        assert preflight.headers["Access-Control-Allow-Origin"] == ui
+        may = {name.strip().lower() for name in preflight.headers["Access-Control-Allow-Headers"].split(",")}
+        assert {"authorization", "content-type", "idempotency-key"} <= may
+        answer = site.call("GET", "/list", headers={"Origin": ui})
+        assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
+        gate = build_gate(site.services)  # in front of the application, with answers of its own
+        refused = gate.refusal(head("https://ui.example"), 401, "no")
+        assert ("Access-Control-Allow-Origin", ui) in refused.headers
+        assert "Access-Control-Allow-Origin" not in dict(gate.refusal(head("https://evil.example"), 401, "no").headers)
+        for other in ("https://evil.example", "null", "https://ui.example.evil"):
+            assert "Access-Control-Allow-Origin" not in site.call("GET", "/list", headers={"Origin": other}).headers
+    finally:
+        site.services.db.close()

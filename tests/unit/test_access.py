@@ -268,7 +268,7 @@ def test_another_user_is_not_the_operator(way: None) -> None:
 @pytest.mark.parametrize(
     "headers",
     [
-        {"x_forwarded_for": "127.0.0.1"}, {"forwarded": "for=127.0.0.1"}, {"via": "1.1 nginx"},
+        {"x_forwarded_for": "127.0.0.1"}, {"forwarded": "for=127.0.0.1"}, {"via": "1.1 nginx"}, {"x_real_ip": "127.0.0.1"},
         {"x_forwarded_host": "x"}, {"x_forwarded_proto": ""}, {"host": "gpu.lab"}, {"host": "10.0.0.5"},
         {"host": "127.0.0.1.evil"}, {"host": ""},
     ],

@@ -192,13 +192,12 @@ def test_a_job_that_waits_for_cores_memory_or_a_place(world: World) -> None:
     cores = world.submit(cpus=2, memory=1 * GIB)
     both = world.submit(cpus=4, memory=8 * GIB)
     behind = world.submit(cpus=1, memory=1 * GIB)
-    held_by = f"{big.id} (3 cores, 6.0 GiB)"
+    held_by = f"{big.id} (3 cores, 6 GiB)"
     assert world.queue.reason(cores) == f"waits for 2 cores, 1 of 4 are free: {held_by}"
     assert world.queue.reason(both) == (
-        f"waits for 4 cores, 1 of 4 are free: {held_by}; "
-        f"and for 8.0 GiB of memory, 2.0 GiB of 8.0 GiB are free: {held_by}"
+        f"waits for 4 cores, 1 of 4 are free: {held_by}; and for 8 GiB of memory, 2 GiB of 8 GiB are free: {held_by}"
     )
-    assert world.queue.reason(behind) == f"waits behind {cores.id}, which what is free is kept for"
+    assert world.queue.reason(behind) == f"waits behind {cores.id}, for which what is free is kept"
     one, two, three = world.running(), world.running(), world.submit()
     assert world.queue.reason(three) == f"waits for one of the 2 CPU workers: {one.id}, {two.id}"
     assert [place.position for place in world.queue.line()] == [1, 2, 3, 4]
@@ -262,7 +261,7 @@ def test_only_who_may_change_a_job_moves_it_and_only_while_it_waits(world: World
     ("wanted", "words"),
     [
         ({"cpus": 5, "memory": GIB}, "5 cores were asked for, and there are 4"),
-        ({"cpus": 1, "memory": 9 * GIB}, "9.0 GiB of memory were asked for, and there are 8.0 GiB"),
+        ({"cpus": 1, "memory": 9 * GIB}, "9 GiB of memory were asked for, and there are 8 GiB"),
         ({"cpus": 1, "memory": GIB, "gpus": 3}, "3 GPUs were asked for, and there are 2"),
         ({"gpus": (4,)}, "GPU 4 was asked for, and is not there"),
     ],

@@ -47,6 +47,15 @@ def ended(verdict: Record, started: Record | None) -> Observation:
         error=verdict["error"] or nothing_ran,
         oom_killed=verdict["oom_killed"],
         peak_rss_bytes=verdict["peak_rss_bytes"],
+        note=_over(verdict["peak_rss_bytes"]) if verdict["why"] == keeper.OVER else None,
+    )
+
+
+def _over(peak: int | None) -> str:
+    used = "" if peak is None else f" ({-(-peak // 2**20)} MiB were seen)"
+    return (
+        f"It was ended because it used more memory than it had asked for{used}: ask for more, or use a smaller batch "
+        "or fewer worker processes."
     )
 
 

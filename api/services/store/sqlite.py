@@ -101,20 +101,20 @@ class SqliteBackend:
     # ---- made, checked, migrated
 
     def prepare(self, writer: Engine) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self.path.exists():
-            self.check_owner()
-        else:
-            self._create()
-        self.path.chmod(0o600)  # before it is opened: its journals get its mode
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self.path.exists():
+                self.check_owner()
+            else:
+                self._create()
+            self.path.chmod(0o600)  # before it is opened: its journals get its mode
             self._check(writer)
             with writer.connect() as connection:
                 current = is_current(connection)
             if not current:
                 with writer.connect() as connection:
                     upgrade(connection)
-        except (DatabaseError, sqlite3.DatabaseError) as problem:
+        except (DatabaseError, sqlite3.DatabaseError, OSError) as problem:
             told = getattr(problem, "orig", problem)
             raise DamagedDatabase(f"the database {self.path} cannot be used: {told}") from problem
         except OtherVersion as problem:
