@@ -227,6 +227,7 @@ class TestClasses:
             (["cat", "cat"], "classes"),
             ([], "classes"),
             (["cat", ""], "classes.1"),
+            (["cat", "a\nb"], "classes.1"),
             ("cat", "classes"),
         ],
     )

@@ -352,7 +352,7 @@ class TestPrepare:
             ({"split_ratio": {"train": 0.8, "val": 0.3}}, "split_ratio"), ({"split_ratio": {"train": 0.8}}, "split_ratio.val"),
             ({"split_ratio": {"train": 1, "val": 0}}, "split_ratio"), ({"split_ratio": {"train": "0.8", "val": 0.2}}, "split_ratio.train"),
             ({"split_ratio": [0.8, 0.2]}, "split_ratio"), ({"classes": []}, "classes"), ({"classes": ["a", "a"]}, "classes"),
-            ({"classes": [""]}, "classes"), ({"classes": "a"}, "classes"), ({"seed": -1}, "seed"), ({"other": 1}, "other"),
+            ({"classes": [""]}, "classes"), ({"classes": ["a\nb"]}, "classes.0"), ({"classes": "a"}, "classes"), ({"seed": -1}, "seed"), ({"other": 1}, "other"),
             ({"split_ratio": {"train": 0.7, "val": 0.2, "test": 0.1}}, "split_ratio.test"),
         ],
     )  # fmt: skip
@@ -525,6 +525,7 @@ class TestOthers:
             ({"description": 5}, "description"),
             ({"tags": ["x"] * 101}, "tags"),
             ({"tags": [1]}, "tags"),
+            ({"tags": ["a\nb"]}, "tags"),
             ({"name": "x"}, "name"),
         ],
     )

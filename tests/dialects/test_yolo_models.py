@@ -110,7 +110,17 @@ def test_look_change_and_delete(models: Models) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{"name": ""}, {"name": "x" * 201}, {"tags": "x"}, {"tags": [1]}, {"name": "a\0"}, {"weights_path": "/x"}]
+    "body",
+    [
+        {"name": ""},
+        {"name": "x" * 201},
+        {"tags": "x"},
+        {"tags": [1]},
+        {"name": "a\0"},
+        {"name": "a\nb"},
+        {"tags": ["\x1b"]},
+        {"weights_path": "/x"},
+    ],
 )
 def test_changes_that_cannot_be(bare: Models, body: dict[str, Any]) -> None:
     made = bare.model()
