@@ -33,6 +33,7 @@ from api.routes import (
 )
 from api.routes import jobs as jobs_dialect
 from api.routes import queue as queue_routes
+from api.routes.forms import FormRequest
 from api.routes.http import GpuId, StrictJson, TaskId, install_errors
 from api.routes.requests import install_requests
 from api.routes.standby import install_standby
@@ -188,6 +189,7 @@ BLUEPRINTS = (
 def build_app(services: Services) -> Flask:
     """The WSGI application over some services."""
     app = Flask("trainyard", static_folder=None)
+    app.request_class = FormRequest
     app.json = StrictJson(app)
     app.url_map.converters.update(task=TaskId, gpu=GpuId)
     app.url_map.strict_slashes = True

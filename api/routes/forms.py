@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Set
-from typing import BinaryIO, NamedTuple, cast
+from collections.abc import Collection, Set
+from contextlib import ExitStack
+from typing import Any, BinaryIO, NamedTuple, cast
 
-from flask import request
+from flask import Request, request
 from werkzeug.datastructures import FileStorage
+from werkzeug.formparser import FormDataParser
 
-from api.utils.errors import Invalid
+from api.utils.errors import Invalid, Malformed
 from api.utils.zips import plain_name
 
 
@@ -20,11 +22,35 @@ class FormFile(NamedTuple):
     size: int
 
 
-def only(*names: str) -> None:
-    """Raises Invalid for a field or file that is none of these."""
-    unknown = sorted({*request.form, *request.files} - set(names))
-    if unknown:
-        raise Invalid(unknown[0], "unknown field")
+class FormParser(FormDataParser):
+    """One that does not take a form that it cannot read for an empty one, and leaves no file of it open."""
+
+    def parse(self, *args: Any, **kwargs: Any) -> Any:
+        make = self.stream_factory
+        with ExitStack() as files:
+            self.stream_factory = lambda *given, **named: files.enter_context(make(*given, **named))
+            self.silent = False
+            try:
+                found = super().parse(*args, **kwargs)
+            except ValueError:
+                raise Malformed("the form cannot be read: it is cut off, or a name in it is not UTF-8") from None
+            files.pop_all()
+        return found
+
+
+class FormRequest(Request):
+    form_data_parser_class = FormParser
+
+
+def only(files: Collection[str], fields: Collection[str]) -> None:
+    """Raises Invalid for what is none of these, and for a file where a field should be or the other way round."""
+    for name in sorted({*request.form, *request.files}):
+        if name not in {*files, *fields}:
+            raise Invalid(name, "unknown field")
+        if name in request.form and name in files:
+            raise Invalid(name, "must be a file")
+        if name in request.files and name in fields:
+            raise Invalid(name, "must be a value, not a file")
 
 
 def one_file(name: str, nameless: str = "file") -> FormFile:
@@ -59,8 +85,8 @@ def values(names: Set[str]) -> dict[str, str]:
 
 def team() -> int | None:
     """`workspace_id`."""
-    given = request.form.get("workspace_id")
-    if given is None or given == "":
+    given = values({"workspace_id"}).get("workspace_id")
+    if given is None:
         return None
     if not re.fullmatch(r"[1-9][0-9]{0,17}", given, re.ASCII):
         raise Invalid("workspace_id", "must be the number of a workspace")

@@ -220,6 +220,10 @@ def _sentence(problem: HTTPException) -> str:
         return f"{request.method} is not possible at {request.path}"
     if problem.code == 415:
         return "the body must be JSON, with Content-Type: application/json"
+    if problem.code == 413:  # a body that is too long as such was refused before it was read
+        config = current_app.config
+        most = config["MAX_FORM_PARTS"], config["MAX_FORM_MEMORY_SIZE"]
+        return "a form has at most {} files and fields, and {} bytes in its fields".format(*most)
     if isinstance(problem, BadRequest) and request.is_json:
         return "the body is not valid JSON"
     return problem.description or problem.name

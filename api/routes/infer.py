@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import wraps
 from typing import Any
 
 from flask import Response, request
-from marshmallow import ValidationError
+from marshmallow import Schema, ValidationError
 
 from api.models.inference import EXPORT, VIDEO, InferSession, LookOptions, SentFile
 from api.models.schemas import infer as schemas
@@ -19,36 +18,36 @@ from api.routes.forms import FormFile
 from api.routes.http import actor, answer, services
 from api.routes.infer_stream import frame_stream
 from api.routes.mirrored import Mirrored, View
+from api.routes.streams import Client
 from api.routes.yolo_datasets import zipped
 from api.services.infer_process import Left
+from api.services.inference import Look
 from api.utils.errors import Invalid, Unavailable
-from api.utils.sse import disconnected
 from api.utils.times import iso
 
 routes = Mirrored("inference", "/infer", "Inference on images and videos with registered models")
 BLUEPRINTS = routes.blueprints
+LEFT = "the service ends, or the client has left"
 
-FIELDS = frozenset(schemas.LookQuery().fields)
-UNUSABLE = {409: "the model cannot be used"}
-
-
-def _form(schema: type[schemas.LookQuery]) -> Mapping[str, Any]:
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+OPTIONS = frozenset(schemas.LookQuery().fields)  # may stand in the form or in the query
+FILES = frozenset({"file", "files"})
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a form asks for, besides its files."""
+def _takes(form: type[Schema], query: type[Schema] = schemas.LookQuery) -> dict[str, Any]:
+    content = {"multipart/form-data": {"schema": form}}
+    return {
+        "query": query,
+        "refusals": {404: "there is no such model", 409: "the model cannot be used"},
+        "doc": {"requestBody": {"required": True, "content": content}},
+    }
 
-    options: LookOptions
-    team_id: int | None
 
-
-def _asked(query: Mapping[str, Any], *names: str) -> Asked:
-    """Options stand in the form or in the query."""
-    forms.only("workspace_id", *names, *FIELDS)
+def _look(query: Mapping[str, Any], form: type[Schema]) -> Look:
+    """What a form and a query ask for, besides files and models."""
+    names = form().fields.keys()
+    forms.only(names & FILES, names - FILES)
     try:
-        given = schemas.LookQuery().load(forms.values(FIELDS))
+        given = schemas.LookQuery().load(forms.values(OPTIONS))
     except ValidationError as problem:
         messages: Mapping[str, list[str]] = problem.messages_dict
         first, *others = [(name, text) for name, texts in messages.items() for text in texts]
@@ -56,8 +55,29 @@ def _asked(query: Mapping[str, Any], *names: str) -> Asked:
     twice = sorted(given.keys() & query.keys())
     if twice:
         raise Invalid(twice[0], "is given twice, in the form and in the query")
-    chosen = {name: value for name, value in {**query, **given}.items() if name in FIELDS}
-    return Asked(LookOptions(**chosen), forms.team())
+    chosen = {name: value for name, value in {**query, **given}.items() if name in OPTIONS}
+    return Look(actor(), LookOptions(**chosen), forms.team(), Client(services()).gone)
+
+
+def _model(model_id: str) -> YoloModel:
+    return services().inference.model(actor(), model_id)
+
+
+def _models() -> list[YoloModel]:
+    actor().require_run()
+    text = forms.values({"model_ids"}).get("model_ids", "")
+    model_ids = [part.strip() for part in text.split(",") if part.strip()]
+    if not model_ids:
+        raise Invalid("model_ids", "names no model")
+    return services().inference.models(actor(), model_ids)
+
+
+def _file() -> SentFile:
+    return _sent(forms.one_file("file"))
+
+
+def _files() -> list[SentFile]:
+    return [_sent(file) for file in forms.some_files("files")]
 
 
 def _sent(file: FormFile) -> SentFile:
@@ -73,56 +93,31 @@ def _waits(view: View) -> View:
             try:
                 return view(*args, **kwargs)
             except Left:
-                raise Unavailable("the service ends, or the client has left") from None
+                raise Unavailable(LEFT) from None
 
     return placed
 
 
-def _client_left() -> Callable[[], bool]:
-    environ = request.environ
-    return lambda: disconnected(environ)
-
-
-def _client_left_or_closing() -> Callable[[], bool]:
-    left, closing = _client_left(), services().closing
-    return lambda: closing.is_set() or left()
-
-
 @routes.view(
-    "POST", "/<task:model_id>", schemas.InferAnswerSchema, query=schemas.ImageQuery, refusals=UNUSABLE,
-    doc=_form(schemas.InferImageForm),
-)  # fmt: skip
+    "POST", "/<task:model_id>", schemas.InferAnswerSchema, **_takes(schemas.InferImageForm, schemas.ImageQuery)
+)
 @_waits
 def image(query: dict[str, Any], model_id: str) -> Response:
     """Look at one image with a model."""
-    inference = services().inference
-    model = inference.model(actor(), model_id)
-    asked = _asked(query, "file")
+    model, look = _model(model_id), _look(query, schemas.InferImageForm)
     draw = query.get("format") == "image"
-    session_id, kept = inference.image(
-        actor(), model, _sent(forms.one_file("file")), asked.options, draw=draw, team_id=asked.team_id,
-        gone=_client_left(),
-    )  # fmt: skip
+    session_id, kept = services().inference.image(look, model, _file(), draw=draw)
     if draw:
         return Response(kept.seen.picture, mimetype="image/jpeg")
     return answer({"session_id": session_id, **infer_render.kept(kept)})
 
 
-@routes.view(
-    "POST", "/batch/run", schemas.BatchSchema, query=schemas.LookQuery,
-    refusals={404: "there is no such model", **UNUSABLE},
-    doc=_form(schemas.InferBatchForm),
-)  # fmt: skip
+@routes.view("POST", "/batch/run", schemas.BatchSchema, **_takes(schemas.InferBatchForm))
 @_waits
 def batch(query: dict[str, Any]) -> Response:
     """Look at several images with several models. Files that are no images are told of in `errors`."""
-    inference = services().inference
-    models = _models(request.form.get("model_ids", ""))
-    asked = _asked(query, "model_ids", "files")
-    files = [_sent(file) for file in forms.some_files("files")]
-    session_id, rows, errors = inference.batch(
-        actor(), models, files, asked.options, team_id=asked.team_id, gone=_client_left()
-    )
+    models, look = _models(), _look(query, schemas.InferBatchForm)
+    session_id, rows, errors = services().inference.batch(look, models, _files())
     return answer(
         {
             "session_id": session_id,
@@ -134,28 +129,12 @@ def batch(query: dict[str, Any]) -> Response:
     )
 
 
-def _models(text: str) -> list[YoloModel]:
-    actor().require_run()
-    model_ids = [part.strip() for part in text.split(",") if part.strip()]
-    if not model_ids:
-        raise Invalid("model_ids", "names no model")
-    return services().inference.models(actor(), model_ids)
-
-
-@routes.view(
-    "POST", "/<task:model_id>/export", schemas.ExportSchema, query=schemas.LookQuery, refusals=UNUSABLE,
-    doc=_form(schemas.InferFilesForm),
-)  # fmt: skip
+@routes.view("POST", "/<task:model_id>/export", schemas.ExportSchema, **_takes(schemas.InferFilesForm))
 @_waits
 def export(query: dict[str, Any], model_id: str) -> Response:
     """Look at several images and keep them, with their boxes drawn, and a table of what was seen."""
-    inference = services().inference
-    model = inference.model(actor(), model_id)
-    asked = _asked(query, "files")
-    files = [_sent(file) for file in forms.some_files("files")]
-    session_id, directory, made, errors = inference.export(
-        actor(), model, files, asked.options, team_id=asked.team_id, gone=_client_left()
-    )
+    model, look = _model(model_id), _look(query, schemas.InferFilesForm)
+    session_id, directory, made, errors = services().inference.export(look, model, _files())
     return answer(
         {
             "session_id": session_id,
@@ -167,39 +146,28 @@ def export(query: dict[str, Any], model_id: str) -> Response:
 
 
 @routes.view(
-    "POST", "/video/<task:model_id>", schemas.VideoAnswerSchema, query=schemas.VideoQuery, refusals=UNUSABLE,
-    doc=_form(schemas.InferVideoForm),
-)  # fmt: skip
+    "POST", "/video/<task:model_id>", schemas.VideoAnswerSchema, **_takes(schemas.InferVideoForm, schemas.VideoQuery)
+)
 @_waits
 def video(query: dict[str, Any], model_id: str) -> Response:
     """Look at a video; the answer has it with the boxes drawn. Sound is left out."""
-    inference = services().inference
-    model = inference.model(actor(), model_id)
-    asked = _asked(query, "file")
-    filmed = inference.video(
-        actor(), model, _sent(forms.one_file("file")), asked.options, team_id=asked.team_id,
-        gone=_client_left_or_closing(),
-    )  # fmt: skip
+    model, look = _model(model_id), _look(query, schemas.InferVideoForm)
+    filmed = services().inference.video(look, model, _file())
     shown = infer_render.filmed(filmed, model, _url(filmed.session_id, "video"))
     if not query["video_data"]:
         return answer({**shown, "video_data": None})
-    return infer_render.with_video(shown, inference.sessions.open_video(actor(), filmed.session_id))
+    return infer_render.with_video(shown, services().inference.sessions.open_video(actor(), filmed.session_id))
 
 
-@routes.view(
-    "POST", "/video/<task:model_id>/stream", None, query=schemas.LookQuery, refusals=UNUSABLE,
-    doc=_form(schemas.InferStreamForm),
-)  # fmt: skip
+@routes.view("POST", "/video/<task:model_id>/stream", None, **_takes(schemas.InferStreamForm))
 def stream(query: dict[str, Any], model_id: str) -> Response:
     """Look at a video and send each frame when it is done, as server-sent events. Nothing is kept."""
-    inference = services().inference
-    model = inference.model(actor(), model_id)
-    asked = _asked(query, "file")
-    sent, who = _sent(forms.one_file("file")), actor()
+    model, look = _model(model_id), _look(query, schemas.InferStreamForm)
+    sent = _file()
     try:
-        return frame_stream(lambda gone: inference.frames(who, model, sent, asked.options, gone=gone))
+        return frame_stream(lambda: services().inference.frames(look, model, sent))
     except Left:
-        raise Unavailable("the service ends, or the client has left") from None
+        raise Unavailable(LEFT) from None
 
 
 # ---- sessions

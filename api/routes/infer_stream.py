@@ -11,19 +11,17 @@ from flask import Response
 
 from api.routes.http import services
 from api.routes.infer_render import detections
-from api.routes.streams import Client
 from api.services.infer_look import BadFile, Frame, Frames
 from api.services.infer_process import Left
 from api.utils.errors import TrainyardError
 from api.utils.sse import event
 
 
-def frame_stream(begin: Callable[[Callable[[], bool]], Frames]) -> Response:
+def frame_stream(begin: Callable[[], Frames]) -> Response:
     """What cannot be begun is refused with a status; what fails later ends with an event of type `error`."""
-    everything = services()
-    place = everything.streams.enter()
+    place = services().streams.enter()
     try:
-        found = begin(Client(everything).gone)
+        found = begin()
     except BaseException:
         place.leave()
         raise

@@ -51,7 +51,7 @@ def uploaded_file(nameless: str) -> tuple[forms.FormFile, int | None]:
     It is called `nameless` where its client gave no name.
     """
     actor().require_run()
-    forms.only("file", "workspace_id")
+    forms.only({"file"}, {"workspace_id"})
     return forms.one_file("file", nameless), forms.team()
 
 

@@ -209,6 +209,7 @@ class InferProcess:
         if self._closed:
             raise Unavailable("the service ends")
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._leave_gpu()  # the last one's, where that could not be done
         gpu = self._seat.take()
         self._holds_gpu = gpu is not None
         env = {**FIXED_ENV, "YOLO_CONFIG_DIR": str(self._home), "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
@@ -275,9 +276,10 @@ class InferProcess:
                 self._leave_gpu()
 
     def _leave_gpu(self) -> None:
+        """Where the database does not take it, `tidy` and the next start try again."""
         if self._holds_gpu:
-            self._holds_gpu = False
             self._seat.leave()
+            self._holds_gpu = False
 
     @staticmethod
     def _retire(life: _Life) -> None:
@@ -295,6 +297,8 @@ class InferProcess:
         """Now and then: ends a process that nobody needs, or that has grown too large."""
         with self._lock:
             life = self._life
+            if life is None:
+                self._leave_gpu()
             if life is None or life.child is None or not life.ready:
                 return
             idle = time.monotonic() - self._used

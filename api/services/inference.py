@@ -26,8 +26,18 @@ from api.utils.streams import Streams
 from api.utils.times import iso
 
 AT_ONCE, VIDEOS_AT_ONCE = 32, 4  # requests; the others are told to come again
-EXTENSIONS = (".jpg", ".png")
+STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 MOST_LOOKS = 1000  # models times images, of one batch
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How to look, for whom, whose members may read what is kept of it, and whether its client has left."""
+
+    actor: Actor
+    options: LookOptions
+    team_id: int | None = None
+    gone: Gone = bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,87 +113,86 @@ class Inference:
     def models(self, actor: Actor, model_ids: Sequence[str]) -> list[YoloModel]:
         return [self.model(actor, model_id) for model_id in dict.fromkeys(model_ids)]
 
-    def _team(self, actor: Actor, team_id: int | None) -> int | None:
-        if team_id is not None:
-            self._accounts.team_for(actor, team_id)
-        return team_id
+    def _check_team(self, look: Look) -> None:
+        if look.team_id is not None:
+            self._accounts.team_for(look.actor, look.team_id)
 
     # ---- images
 
-    def image(
-        self, actor: Actor, model: YoloModel, sent: SentFile, options: LookOptions, *, draw: bool = False,
-        team_id: int | None = None, gone: Gone = bool,
-    ) -> tuple[str, Kept]:  # fmt: skip
+    def image(self, look: Look, model: YoloModel, sent: SentFile, *, draw: bool = False) -> tuple[str, Kept]:
         """The session, and what was seen."""
-        team_id = self._team(actor, team_id)
+        self._check_team(look)
         with self._images.enter(), self.sessions.files.draft() as draft:
             try:
                 data, extension = self._read(sent)
-                seen = self._looker.image(Asked(model, data, draw), options, gone)
+                seen = self._looker.image(Asked(model, data, draw), look.options, look.gone)
             except BadFile as problem:
                 raise _refused("file", [Problem(sent.name, str(problem))]) from None
             session_id = self.sessions.new_id()
             path = _save(draft, session_id, data, extension)
             summary = {"images": 1, "detections": len(seen.detections)}
-            self.sessions.keep(actor, session_id, draft, IMAGE, [model.id], summary, team_id, durable=False)
+            self.sessions.keep(look.actor, session_id, draft, IMAGE, [model.id], summary, look.team_id, durable=False)
         return session_id, Kept(sent.name, path, model, seen)
 
     def batch(
-        self, actor: Actor, models: Sequence[YoloModel], files: Sequence[SentFile], options: LookOptions, *,
-        team_id: int | None = None, gone: Gone = bool,
-    ) -> tuple[str, list[Kept], list[Problem]]:  # fmt: skip
+        self, look: Look, models: Sequence[YoloModel], files: Sequence[SentFile]
+    ) -> tuple[str, list[Kept], list[Problem]]:
         """Each model on each image. A file that is none is told of, and the others are looked at all the same."""
         if len(models) * len(files) > MOST_LOOKS:
             raise Invalid("files", f"{len(models)} models on {len(files)} images are more than {MOST_LOOKS} looks")
-        team_id = self._team(actor, team_id)
+        self._check_team(look)
         problems: dict[int, Problem] = {}
         kept: list[Kept] = []
         with self._images.enter(), self.sessions.files.draft() as draft:
             session_id = self.sessions.new_id()
             paths: dict[int, str] = {}
             for model in models:
-                for index, data, extension, seen in self._each(model, files, options, problems, gone=gone):
+                for index, data, extension, seen in self._each(look, model, files, problems):
                     if index not in paths:
                         paths[index] = _save(draft, session_id, data, extension)
                     kept.append(Kept(files[index].name, paths[index], model, seen))
             _require_some(kept, problems)
             summary = {"images": len(paths), "detections": sum(len(one.seen.detections) for one in kept)}
             ids = [model.id for model in models]
-            self.sessions.keep(actor, session_id, draft, BATCH, ids, summary, team_id, durable=False)
+            self.sessions.keep(look.actor, session_id, draft, BATCH, ids, summary, look.team_id, durable=False)
         return session_id, kept, list(problems.values())
 
     def export(
-        self, actor: Actor, model: YoloModel, files: Sequence[SentFile], options: LookOptions, *,
-        team_id: int | None = None, gone: Gone = bool,
-    ) -> tuple[str, Path, list[Exported], list[Problem]]:  # fmt: skip
+        self, look: Look, model: YoloModel, files: Sequence[SentFile]
+    ) -> tuple[str, Path, list[Exported], list[Problem]]:
         """A session of annotated images with their table; its id and directory, its images, and what was left out."""
-        team_id = self._team(actor, team_id)
+        self._check_team(look)
         problems: dict[int, Problem] = {}
         made: list[Exported] = []
         with self._images.enter(), self.sessions.files.draft() as draft:
             session_id = self.sessions.new_id()
             (draft / infer_files.IMAGES).mkdir()
             with ResultTable(draft) as table:
-                for index, _, _, seen in self._each(model, files, options, problems, draw=True, gone=gone):
+                for index, _, _, seen in self._each(look, model, files, problems, draw=True):
                     one = Exported(str(uuid.uuid4()), files[index].name, Seen(seen.width, seen.height, seen.detections))
                     (draft / infer_files.IMAGES / f"{one.uuid}.jpg").write_bytes(seen.picture)
                     table.add((one.uuid, one.filename, model.id, seen.width, seen.height), seen.detections)
                     made.append(one)
             _require_some(made, problems)
             detections = sum(len(one.seen.detections) for one in made)
-            told = _metadata(session_id, model, options) | {
+            told = _metadata(session_id, model, look.options) | {
                 "images": [_image_row(one) for one in made],
                 "errors": [problem._asdict() for problem in problems.values()],
             }
             write_json(draft / infer_files.METADATA, told)
             summary = {"images": len(made), "detections": detections}
-            session = self.sessions.keep(actor, session_id, draft, EXPORT, [model.id], summary, team_id)
+            session = self.sessions.keep(look.actor, session_id, draft, EXPORT, [model.id], summary, look.team_id)
         return session.id, self.sessions.files.of(session.id), made, list(problems.values())
 
     def _each(
-        self, model: YoloModel, files: Sequence[SentFile], options: LookOptions, problems: dict[int, Problem], *,
-        draw: bool = False, gone: Gone = bool,
-    ) -> Iterator[tuple[int, bytes, str, Seen]]:  # fmt: skip
+        self,
+        look: Look,
+        model: YoloModel,
+        files: Sequence[SentFile],
+        problems: dict[int, Problem],
+        *,
+        draw: bool = False,
+    ) -> Iterator[tuple[int, bytes, str, Seen]]:
         """Index, bytes and extension of each file on which something can be seen; `problems` gets the others."""
         asked: dict[int, tuple[bytes, str]] = {}
 
@@ -198,7 +207,7 @@ class Inference:
                     continue
                 yield Asked(model, asked[index][0], draw)
 
-        for seen in self._looker.images(readable(), options, gone):
+        for seen in self._looker.images(readable(), look.options, look.gone):
             index = next(iter(asked))  # the answers come in order
             data, extension = asked.pop(index)
             if isinstance(seen, BadFile):
@@ -210,46 +219,42 @@ class Inference:
         """By its header a JPEG or PNG of a size that is taken. Raises BadFile."""
         if sent.size > self._sizes.image:
             raise BadFile(f"has {sent.size} bytes; at most {self._sizes.image} are taken")
+        sent.file.seek(0)
+        if not sent.file.read(8).startswith(STARTS):
+            raise BadFile("is neither JPEG nor PNG")
         try:
             header = image_header(sent.file)
         except BadImage as problem:
             raise BadFile(str(problem)) from None
-        if header.extension not in EXTENSIONS:
-            raise BadFile("is neither JPEG nor PNG")
         sent.file.seek(0)
         return sent.file.read(), header.extension
 
     # ---- videos
 
-    def video(
-        self, actor: Actor, model: YoloModel, sent: SentFile, options: LookOptions, *, team_id: int | None = None,
-        gone: Gone = bool,
-    ) -> Filmed:  # fmt: skip
-        team_id = self._team(actor, team_id)
+    def video(self, look: Look, model: YoloModel, sent: SentFile) -> Filmed:
+        self._check_team(look)
         with self._videos.enter(), self._spooled(sent) as (draft, source):
             session_id = self.sessions.new_id()
             with _naming(sent):
-                info, counts = self._looker.film(model, source, draft / infer_files.VIDEO, options, gone)
+                info, counts = self._looker.film(model, source, draft / infer_files.VIDEO, look.options, look.gone)
             source.unlink()
-            told = _metadata(session_id, model, options) | {
+            told = _metadata(session_id, model, look.options) | {
                 "filename": sent.name,
                 "video_info": asdict(info),
                 "detections_per_frame": counts,
             }
             write_json(draft / infer_files.METADATA, told)
             summary = {"frames": len(counts), "detections": sum(counts)}
-            self.sessions.keep(actor, session_id, draft, VIDEO, [model.id], summary, team_id)
+            self.sessions.keep(look.actor, session_id, draft, VIDEO, [model.id], summary, look.team_id)
         return Filmed(session_id, info, counts)
 
-    def frames(
-        self, actor: Actor, model: YoloModel, sent: SentFile, options: LookOptions, *, gone: Gone = bool
-    ) -> Frames:
+    def frames(self, look: Look, model: YoloModel, sent: SentFile) -> Frames:
         """Frame by frame, nothing of it kept. The caller closes it."""
         with ExitStack() as stack:
             stack.enter_context(self._videos.enter())
             _, source = stack.enter_context(self._spooled(sent))
             with _naming(sent):
-                info, frames = stack.enter_context(self._looker.frames(model, source, options, gone))
+                info, frames = stack.enter_context(self._looker.frames(model, source, look.options, look.gone))
             return Frames(info, frames, stack.pop_all())
         raise AssertionError  # no context of these swallows an error
 

@@ -25,6 +25,7 @@ from api.services.executors.warm import WarmExecutor
 from api.services.gpus.fake import FakeSource
 from api.services.infer_gpu import InferGpu
 from api.services.infer_process import InferLimits, InferProcess
+from api.services.inference import Look
 from api.services.store import leases
 from api.settings import ROOT
 from tests.dialects.conftest import Site, envelope, make_site, strict
@@ -152,7 +153,8 @@ def test_an_option_twice_is_refused(twin: Twin) -> None:
     ("content", "problem"),
     [
         (b"", "neither"), (b"<svg/>", "neither"), (png(20_000, 20_000), "pixels"), (png(0, 5), "size"),
-        (png(end=b"x" * 3000), "bytes"), (png(end=b"bad"), "decoded"), (b"II*\0" + b"\0" * 40, "damaged"),
+        (png(end=b"x" * 3000), "bytes"), (png(end=b"bad"), "decoded"), (b"II*\0" + b"\0" * 40, "neither JPEG nor PNG"),
+        (b"BM" + b"\0" * 40, "neither JPEG nor PNG"),
         (b"\xff\xd8\xff\xe0", "damaged"),
     ],
 )  # fmt: skip
@@ -160,6 +162,34 @@ def test_a_bad_file_is_refused_by_name(twin: Twin, content: bytes, problem: str)
     told = twin.refused(twin.post("/infer/good", [("file", content, "my file.png")]), 422)
     assert "'my file.png'" in told and problem in told
     assert not list((twin.site.services.inference.sessions.files.root / ".drafts").iterdir())
+
+
+def test_files_and_values_are_not_taken_for_each_other(twin: Twin) -> None:
+    for name in ("conf", "workspace_id"):
+        both = [("file", png(), "a.png"), (name, b"0.9", "b.txt")]
+        assert f"{name}: must be a value" in twin.refused(twin.post("/infer/good", both), 422)
+    assert "file: must be a file" in twin.refused(twin.post("/infer/good", file="a.png"), 422)
+    assert "files: unknown" in twin.refused(twin.post("/infer/good", [("files", png(), "a.png")]), 422)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="\xc4\xe3.png"\r\n\r\n'
+        + png()
+        + b"\r\n--b--\r\n",
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n' + png(),
+    ],
+    ids=["a name in GBK", "cut off"],
+)
+def test_a_form_that_cannot_be_read_is_no_empty_one(twin: Twin, body: bytes) -> None:
+    response = twin.call("POST", "/infer/good", data=body, content_type="multipart/form-data; boundary=b")
+    assert "form cannot be read" in twin.refused(response, 400)
+
+
+def test_thousands_of_files_are_told_how_many_they_may_be(twin: Twin) -> None:
+    files = [("files", png(), "a.png")] * 1001
+    assert "at most 1000 files" in twin.refused(twin.post("/infer/good/export", files), 413)
 
 
 def test_a_file_is_needed(twin: Twin) -> None:
@@ -205,6 +235,9 @@ def test_a_batch_of_nothing(twin: Twin) -> None:
     assert "model_ids" in twin.refused(twin.post("/infer/batch/run", one), 422)
     assert "nobody" in twin.refused(twin.post("/infer/batch/run", one, model_ids="good,nobody"), 404)
     assert "files" in twin.refused(twin.post("/infer/batch/run", model_ids="good"), 422)
+    assert "model_ids: is given twice" in twin.refused(
+        twin.post("/infer/batch/run", one, model_ids=["good", "odd"]), 422
+    )
     assert "'x.png'" in twin.refused(twin.post("/infer/batch/run", [("files", b"", "x.png")], model_ids="good"), 422)
 
 
@@ -299,7 +332,7 @@ def test_a_stream_that_nobody_reads_ends(toy_site: Site) -> None:
         with toy_site.app.test_request_context("/infer/video/endless/stream", method="POST"):
             model = inference.model(OWNER, "endless")
             sent = SentFile("x.mp4", io.BytesIO(b"video"), 5)
-            frames = inference.frames(OWNER, model, sent, LookOptions())
+            frames = inference.frames(Look(OWNER, LookOptions()), model, sent)
             if started:
                 next(frames.frames)
             before = child_log(toy_site).count("cancelled")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import threading
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import httpx
 import psutil
 import pytest
 
+from api.settings import ROOT
 from tests.acceptance.harness import wait_for
-from tests.infer.conftest import Maker
+from tests.infer.conftest import PYTHON, Maker
 from tests.infer.test_images import picture
 from tests.unit.videos import make_video
 
@@ -63,6 +66,17 @@ def test_it_ends_when_nobody_asks(make_inference: Maker) -> None:
     wait_for(lambda: inference.child() is None, 30, "its end")
     assert inference.image(picture()).status_code == 200
     assert inference.service.client.get("/infer/results").json()["total"] == 2
+
+
+def test_a_gpu_that_does_nothing_leaves_the_cpu(tmp_path: Path) -> None:
+    """The driver names one, and it cannot be used."""
+    code = (
+        "import torch; torch.cuda.is_available = lambda: True;"
+        "from api.children.yolo_infer.__main__ import usable_gpu; print(usable_gpu())"
+    )
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "7"}
+    done = subprocess.run([PYTHON, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=110)
+    assert done.stdout.split() == ["False"] and "Traceback" in done.stderr
 
 
 def test_a_crash_leaves_no_session_without_its_row(make_inference: Maker) -> None:

@@ -223,6 +223,45 @@ def test_a_crash_gives_the_gpu_back(make: Maker) -> None:
     assert not seat.held
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # which is what the log gets
+@pytest.mark.parametrize("by", ["tidying", "the next start"])
+def test_a_gpu_that_cannot_be_given_back_now_is_given_back_later(make: Maker, by: str) -> None:
+    class Busy(Seat):
+        refusals = 1
+
+        def leave(self) -> None:
+            self.refusals -= 1
+            if self.refusals >= 0:
+                raise OSError("the database takes nothing now")
+            super().leave()
+
+    seat = Busy(0)
+    process = make(seat)
+    detect(process)
+    life = process._life
+    assert life is not None and life.child is not None
+    os.kill(pid(process), signal.SIGKILL)
+    assert life.child.join(20) and seat.held
+    if by == "tidying":
+        process.tidy()
+        assert not seat.held
+    assert detect(process)["event"] == "done" and seat.refusals == -1
+
+
+def test_no_more_threads_are_no_end_of_it(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    seat = Seat(0)
+    process = make(seat)
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch, pytest.raises(Unavailable):
+        patch.setattr(threading.Thread, "start", start)
+        detect(process)
+    assert not seat.held
+    assert detect(process)["event"] == "done"
+
+
 def test_it_goes_with_the_thread_that_keeps_it(tmp_path: Path) -> None:
     """The service's SIGKILL closes the socket: tests/infer has that for the real child."""
     ended = threading.Event()

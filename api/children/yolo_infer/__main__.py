@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,20 @@ def limit_memory(more: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (used + more, used + more))
 
 
+def usable_gpu() -> bool:
+    """Whether CUDA does anything here. Its context is made now: it belongs to what the process begins with."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return False
+    try:
+        torch.zeros(1, device="cuda").cpu()
+    except Exception:  # noqa: BLE001  (a GPU in exclusive use, a full one, a driver that is too old: then it is the CPU)
+        traceback.print_exc()
+        return False
+    return True
+
+
 def main() -> None:
     sock = socket.socket(fileno=int(sys.argv[1]))
     first = receive(sock)
@@ -47,21 +62,20 @@ def main() -> None:
 
     operators = prepare(given)  # noqa: F841  (must be kept)
     import cv2
-    import torch
 
     from api.children.yolo_infer.cache import Models
     from api.children.yolo_infer.desk import Desk
     from api.children.yolo_infer.predictor import Predictor
 
     cv2.setNumThreads(1)
-    has_gpu = given["gpu"] and torch.cuda.is_available()
+    has_gpu = given["gpu"] and usable_gpu()
     if not has_gpu:
         limit_memory(given["memory"])
     models = Models(given["models"], given["memory"] // 2, given["idle"])
     batch = given["batch"] or (GPU_BATCH if has_gpu else 1)
     predictor = Predictor(models, "0" if has_gpu else "cpu", batch, given["seconds"])
     desk = Desk(sock, predictor, given["video_seconds"])
-    desk.say(event="ready", gpu=bool(has_gpu), batch=batch)
+    desk.say(event="ready", gpu=has_gpu, batch=batch)
     threading.Thread(target=desk.read, name="socket", daemon=True).start()
     predictor.run()
 

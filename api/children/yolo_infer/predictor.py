@@ -113,7 +113,7 @@ class Predictor:
     def _predict(self, group: list[Work]) -> list[Any]:
         wanted = group[0].wanted
         model = self.models.get(wanted.model, wanted.path)
-        found: list[Any] = model.predict(
+        found = model.predict(
             [work.image for work in group],
             conf=wanted.conf,
             iou=wanted.iou,
@@ -125,7 +125,7 @@ class Predictor:
             verbose=False,
             save=False,
         )
-        return found
+        return [result.cpu() for result in found]  # here, so that what CUDA could not do is known to `_told`
 
     def _renew(self) -> None:
         """A loop that never ends is ended by the kernel, also where nobody else watches."""

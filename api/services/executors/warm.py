@@ -99,8 +99,10 @@ class WarmChild:
                 log.info("process %d has ended with %d", self._process.pid, code)
         finally:
             self._sock.close()
-            self._on_end()
-            self._ended.set()
+            try:
+                self._on_end()
+            finally:
+                self._ended.set()
 
     def _read(self) -> None:
         try:
@@ -131,7 +133,8 @@ class WarmExecutor:
         on_message: Callable[[Message], None],
         on_end: Callable[[], None],
     ) -> WarmChild:
-        """Both are called by the child's own thread, `on_end` once, also where it could not be started."""
+        """Both are called by the child's own thread, `on_end` once, also where it could not be started. Raises Gone
+        where there can be no such thread."""
         ours, theirs = socket.socketpair()
         whole = int(send_seconds)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", whole, int((send_seconds % 1) * 1e6)))
@@ -139,6 +142,11 @@ class WarmExecutor:
         arguments = (
             [self._python, "-P", "-m", module], {**self._env, **env}, self._root, log_file, theirs, started,
         )  # fmt: skip
-        threading.Thread(target=child._live, args=arguments, name="warm-child", daemon=True).start()
+        try:
+            threading.Thread(target=child._live, args=arguments, name="warm-child", daemon=True).start()
+        except RuntimeError as problem:  # there can be no more threads
+            ours.close()
+            theirs.close()
+            raise Gone from problem
         started.wait()
         return child
