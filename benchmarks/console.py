@@ -5,7 +5,7 @@ minute the garbage is collected, and then the heap in use, the DOM's nodes, the 
 are read. The figures are printed as they come; the last line compares the last ten minutes with minutes 5 to 15.
 
 The browser is spoken to over its own pipe and is asked for nothing but these figures: a driver that listens to the
-network, as Playwright does, has the renderer keep the body of every answer, which looks like a leak of the page.
+network, as Playwright does, has the renderer keep the bodies of answers, which looks like a leak of the page.
 """
 
 from __future__ import annotations
