@@ -11,7 +11,7 @@ from werkzeug.routing import IntegerConverter
 
 from api.models.accounts import Role, Scope, Team, Token, User
 from api.models.schemas import auth as schemas
-from api.routes.blueprint import Blueprint
+from api.routes.blueprint import FORMS, Blueprint
 from api.routes.http import actor, answer, enveloped, json_response, refuse, services
 from api.services.accounts import SignInRefused
 from api.services.credentials import SESSION_COOKIE, NewSession, csrf_of
@@ -33,9 +33,9 @@ BLUEPRINTS = (token_blueprint, blueprint)
 
 
 class RowId(IntegerConverter):
-    """The id of a row in a path; a number that no row can have is a 404, whatever the method."""
+    """The id of a row in a path; a number that no column can hold is a 404, whatever the method."""
 
-    regex = "[1-9][0-9]{0,17}"
+    regex = "0|[1-9][0-9]{0,17}"
 
 
 @blueprint.record_once
@@ -85,7 +85,7 @@ def _credentials() -> dict[str, str | None]:
         body: Any = request.get_json()
         if not isinstance(body, dict):
             raise BadRequest
-    elif request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data"):
+    elif request.mimetype in FORMS:
         body = request.form
     else:
         raise UnsupportedMediaType
@@ -98,13 +98,19 @@ def _address() -> str:
 
 
 @blueprint.post("/login")
-@blueprint.doc(security=[{}])
-@blueprint.arguments(schemas.LoginSchema)
+@blueprint.doc(
+    security=[{}],
+    requestBody={"required": True, "content": {kind: {"schema": schemas.LoginSchema} for kind in BODIES}},
+)
 @blueprint.response(200, enveloped(schemas.LoginAnswerSchema))
 @blueprint.alt_response(400, schema=enveloped(None), description="name and password do not fit")
 @blueprint.alt_response(429, schema=enveloped(None), description="five failed attempts within a minute")
-def login(body: dict[str, Any]) -> Response:
-    """Sign in: a token, and for a browser a session cookie."""
+def login() -> Response:
+    """Sign in: a token, and for a browser a session cookie.
+
+    JSON or form, as `/api/token-auth/`.
+    """
+    body = Blueprint.ARGUMENTS_PARSER.parse(schemas.LoginSchema, request, location="json_or_form")
     accounts = services().accounts
     try:
         user, token = accounts.log_in(body["username"], body["password"], _address())

@@ -11,6 +11,9 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
 
 
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
 class Parser(FlaskParser):
     """415 for a body that is not called JSON, 400 for one that is none. Unknown keys of a query are not looked at."""
 
@@ -23,6 +26,9 @@ class Parser(FlaskParser):
         if not req.is_json:
             raise UnsupportedMediaType
         return req.get_json()
+
+    def load_json_or_form(self, req: Request, schema: Schema) -> Any:
+        return self.load_form(req, schema) if req.mimetype in FORMS else self.load_json(req, schema)
 
 
 class Blueprint(SmorestBlueprint):  # type: ignore[misc]

@@ -156,6 +156,12 @@ class TestSession:
         with pytest.raises(Exception, match="ended"):
             accounts.authenticate_session(value)
 
+    def test_login_takes_a_form_too(self, call: Call, accounts: AccountService) -> None:
+        body = data(call("POST", "/api/v1/auth/login", who=None, data=GOOD))
+        assert accounts.authenticate("Bearer " + body["token"]).name == "Ana"
+        refused = data(call("POST", "/api/v1/auth/login", who=None, data={"username": "ana", "x": "1"}), 422)
+        assert {error["field"] for error in refused["errors"]} == {"password", "x"}
+
     @pytest.mark.parametrize("https", [{"base_url": "https://localhost"}, {"headers": {"X-Forwarded-Proto": "https"}}])
     def test_the_cookie_is_secure_over_https(self, call: Call, https: dict[str, Any]) -> None:
         response = call("POST", "/api/v1/auth/login", who=None, json=GOOD, **https)

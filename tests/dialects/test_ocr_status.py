@@ -283,7 +283,8 @@ def test_a_path_without_its_slash_is_redirected(site: Site, path: str) -> None:
 def test_what_is_not_there(site: Site) -> None:
     assert bare(site, "/api/models/999999/training-status/", 404) == {"error": "Model not found"}
     assert bare(site, "/api/documents/999999/data-quality/", 404) == {"error": "Document not found"}
-    for path in ("/api/models/0/training-status/", "/api/models/x/training-status/", "/api/documents/1/other/"):
+    assert bare(site, "/api/models/0/training-status/", 404) == {"error": "Model not found"}
+    for path in ("/api/models/x/training-status/", "/api/documents/1/other/"):
         assert list(bare(site, path, 404)) == ["error"]
     answer = site.call("POST", "/api/training/active/", who=OWNER)
     assert (answer.status_code, list(answer.get_json())) == (405, ["detail"])
