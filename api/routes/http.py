@@ -201,9 +201,8 @@ def _http_error(problem: HTTPException) -> Response:
             told.append(f"and {len(found) - MOST_ERRORS} more")
         message = "; ".join(told) or "the request is not valid"
         if (cause := getattr(problem, "exc", None)) is not None:
-            cause.__traceback__ = (
-                None  # a frame in it holds the cause, and the body: a ring that only the collector ends
-            )
+            # a frame in it holds the cause, and the body: a ring that only the collector ends
+            cause.__traceback__ = None
     else:
         message = _sentence(problem)
     headers = {}

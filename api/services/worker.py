@@ -319,9 +319,8 @@ class HangWatch:
         if self._since is None or self._since < start:
             self._since, self._cpu = now, usage.cpu_seconds  # from now on: what it used before was not seen
         used = usage.cpu_seconds - self._cpu
-        if (
-            used < 0 or used > HUNG_CPU_SHARE * (now - self._since) + self._allowance
-        ):  # below 0: a process of the tree has ended
+        ended_one = used < 0  # a process of the tree
+        if ended_one or used > HUNG_CPU_SHARE * (now - self._since) + self._allowance:
             self._since, self._cpu = now, usage.cpu_seconds
         return now - self._since >= self.seconds
 

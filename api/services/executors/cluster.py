@@ -216,11 +216,9 @@ class AskingExecutor(ABC, Generic[T]):
             return
         known = self._found(handle, workspace, terms) if tied else None
         if known is None:
-            description = records.launch(
-                command, workspace, terms, self._linger
-            )  # shown to nobody, the environment too
+            wanted = records.launch(command, workspace, terms, self._linger)  # shown to nobody, the environment too
             inherited = self.inherited(command, terms)
-            keeper.put(handle, keeper.LAUNCH, {**description, "inherit": inherited, "report": True, "tied": True})
+            keeper.put(handle, keeper.LAUNCH, {**wanted, "inherit": inherited, "report": True, "tied": True})
             fault("launch.after_lock")
             known = self._submit(handle, workspace, terms)
             fault("launch.after_spawn")
