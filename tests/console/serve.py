@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from api import app
+from api import core
 from api.cli import main
 from api.services.gpus.fake import FakeSource
 
@@ -37,5 +37,5 @@ if __name__ == "__main__":
         if gpu % 3 == 2:
             source.occupy(gpu, 1, 30_000 + 9000 * gpu, "python")
     threading.Thread(target=live, args=(source, number), daemon=True).start()
-    app.NvmlSource = lambda visible: source  # type: ignore[assignment,misc]
+    core.NvmlSource = lambda visible: source  # type: ignore[assignment,misc]
     sys.exit(main(sys.argv[1:]))
