@@ -110,6 +110,7 @@ def test_a_job_is_watched_stopped_resumed_and_deleted(site: Service, visit: Visi
     asked.get_by_role("checkbox").check()
     asked.get_by_role("button", name="Delete").click()
     expect(page).to_have_url(re.compile("#/jobs$"))
+    expect(page.get_by_text("Deleted.")).to_be_visible()
     site.call("GET", f"/{job}").expect(404)
 
 
