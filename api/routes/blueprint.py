@@ -10,7 +10,6 @@ from marshmallow import EXCLUDE, Schema
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
 
-
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
