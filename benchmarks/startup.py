@@ -51,6 +51,10 @@ def run(quick: bool) -> list[Row]:
 
         count = [0]
         found = interleaved({"first": lambda: first(count), "again": again, "bare": bare}, 2 if quick else 7)
+    return _rows(found, memory, libraries)
+
+
+def _rows(found: dict[str, list[float]], memory: dict[str, float], libraries: set[str]) -> list[Row]:
     against = "Flask hello on waitress"
     times = [
         Row(

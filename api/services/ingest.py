@@ -18,7 +18,6 @@ from api.models.events import (
     Done,
     Event,
     Fault,
-    LineType,
     Metric,
     Note,
     Parsed,
@@ -31,6 +30,7 @@ from api.models.progress import Progress
 from api.models.reading import Readings
 from api.models.workspace import Workspace
 from api.services.engines.base import Engine
+from api.services.log_spans import LogSpans
 from api.services.store import events as feed
 from api.services.store import jobs as store
 from api.services.store import logs
@@ -43,8 +43,6 @@ from api.utils.logsource import LogSource
 from api.utils.secrets import scrub
 from api.utils.tensorboard import read_events
 
-SPAN_LINES = 512
-SPAN_BYTES = 64 * 1024
 TAIL = 50  # last lines that an explanation of a failure may look at
 WARNINGS = 50  # that a job keeps
 FILES_EVERY = 2.0  # seconds between two looks at event files
@@ -53,7 +51,6 @@ LIVE_BYTES = 16 * 1024
 LIVE_POINTS = 200
 
 _STEP = Axis.STEP  # a look into an Enum is a slow one
-_TYPES = {kind: kind.value for kind in LineType}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +153,7 @@ class Ingestor:
         if chunk.lines or (chunk.open is not None and chunk.open != self._open):
             self.last_output = now
         parse = self._engine.parse
-        spans = _Spans(self._attempt.number, now)
+        spans = LogSpans(self._attempt.number, now)
         for line in chunk.lines:
             if line.bar:
                 spans.add(line, self._understand(chunk.parts.get(line.number, ()), batch, now), batch.progress)
@@ -365,47 +362,3 @@ class _Batch:
     def warn(self, text: str) -> None:
         if text not in self.warnings and len(self.warnings) < WARNINGS:
             self.warnings.append(text)
-
-
-def _step_of(parsed: Parsed, progress: Progress) -> int | None:
-    """The step that a line's value is of, which may be told before the line that makes progress; else the last one."""
-    first = parsed.events[0] if parsed.events else None
-    return progress.step if not isinstance(first, Metric) or first.step is None else first.step
-
-
-class _Spans:
-    """Lines into runs that share what a filter asks for."""
-
-    def __init__(self, attempt: int, now: float) -> None:
-        self._attempt = attempt
-        self._now = now
-        self._open: list[Any] | None = None  # key, first line, count, start, end
-        self.done: list[logs.Span] = []
-
-    def add(self, line: Line, parsed: Parsed, progress: Progress) -> None:
-        key = (parsed.level, parsed.type, progress.epoch, _step_of(parsed, progress))
-        run = self._open
-        if (
-            run is not None
-            and run[0] == key
-            and not (line.bar or line.cut)
-            and 1 <= line.start - run[4] <= 2
-            and run[2] < SPAN_LINES
-            and line.end - run[3] <= SPAN_BYTES
-        ):
-            run[2] += 1
-            run[4] = line.end
-            return
-        self.close()
-        self._open = [key, line.number, 1, line.start, line.end]
-        if line.bar or line.cut:
-            self.close()
-
-    def close(self) -> None:
-        if self._open is None:
-            return
-        (level, kind, epoch, step), first, count, start, end = self._open
-        self.done.append(
-            logs.Span(first, count, start, end, self._now, int(level), _TYPES[kind], self._attempt, epoch, step)
-        )
-        self._open = None
